@@ -1,0 +1,48 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { provisionTensorflow } from './provision-tensorflow.mjs';
+import { root, step } from './workspace.mjs';
+
+/**
+ * Brings a fresh clone to a state in which everything runs: npm packages exactly as locked, and the native TensorFlow
+ * library under tfjs-node. Does nothing, in milliseconds, where that has been done.
+ */
+export async function installWorkspace() {
+  installPackages();
+  await provisionTensorflow(join(root, 'node_modules', '@tensorflow', 'tfjs-node'));
+}
+
+/** Compiles the workspace's TypeScript (incrementally) so that `npx infalign` runs. */
+export function buildWorkspace() {
+  step('compiling TypeScript', () =>
+    execFileSync(
+      process.execPath,
+      [join(root, 'node_modules/typescript/bin/tsc'), '--build', 'apps/infalign/tsconfig.lib.json'],
+      {
+        cwd: root,
+        stdio: ['ignore', 2, 2],
+      },
+    ),
+  );
+}
+
+function installPackages() {
+  const lockHash = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+  const stamp = join(root, 'node_modules', '.cache', 'infalign', 'installed-lock.sha256');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lockHash) return;
+  step('installing npm packages', () => {
+    const npm = process.env.npm_execpath;
+    const [command, first] = npm ? [process.execPath, [npm]] : ['npm', []];
+    const result = spawnSync(command, [...first, 'ci', '--no-progress', '--loglevel=error'], {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    });
+    if (result.status !== 0) throw new Error('npm ci failed; see its messages above');
+  });
+  mkdirSync(join(stamp, '..'), { recursive: true });
+  writeFileSync(stamp, lockHash);
+}

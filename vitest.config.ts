@@ -1,0 +1,5 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: { projects: ['libs/*', '!libs/stages', 'libs/stages/*', 'apps/*'] },
+});
