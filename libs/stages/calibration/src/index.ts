@@ -1,1 +1,2 @@
-export {};
+export { calibrationStage } from './pipeline.js';
+export { createReferenceDistributions, type ReferenceDistributions } from './reference-distributions.js';

@@ -1,1 +1,2 @@
-export {};
+export { samplingStage } from './pipeline.js';
+export { createPolicyStore, type LoadPolicy, type PolicyStore } from './policy-store.js';

@@ -1,1 +1,1 @@
-export {};
+export { scoringStage, type Scorer } from './pipeline.js';
