@@ -1,0 +1,18 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/** The gradient of a scalar function at x by autodiff and by central differences, both shape [n]. */
+export function bothGradients(
+  loss: (x: tf.Tensor1D) => tf.Scalar,
+  x: readonly number[],
+): { autodiff: number[]; differences: number[] } {
+  const step = 1e-2;
+  const at = (values: readonly number[]) => loss(tf.tensor1d([...values])).dataSync()[0]!;
+  return {
+    autodiff: Array.from(
+      tf
+        .grad((tensor: tf.Tensor1D) => loss(tensor))(tf.tensor1d([...x]))
+        .dataSync(),
+    ),
+    differences: x.map((value, i) => (at(x.with(i, value + step)) - at(x.with(i, value - step))) / (2 * step)),
+  };
+}

@@ -1,0 +1,14 @@
+export {
+  generalisedAdvantages,
+  leaveOneOutAdvantages,
+  returnsToGo,
+  whiten,
+  type AdvantageEstimate,
+  type GeneralisedAdvantageSettings,
+} from './advantages.js';
+export { k1, k3, klEstimates, nextTokenKl, type KlEstimates } from './kl.js';
+export { crossEntropyLoss, preferenceLoss } from './losses.js';
+export { clippedPolicyLoss, clippedValueLoss, ratioStatistics, type RatioStatistics } from './ppo.js';
+export { linearSchedule, type LinearScheduleSettings } from './schedules.js';
+export { initialTargetKlState, updateTargetKl, type TargetKlState } from './target-kl.js';
+export { tokenRewards } from './token-rewards.js';
