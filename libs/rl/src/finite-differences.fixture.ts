@@ -7,12 +7,9 @@ export function bothGradients(
 ): { autodiff: number[]; differences: number[] } {
   const step = 1e-2;
   const at = (values: readonly number[]) => loss(tf.tensor1d([...values])).dataSync()[0]!;
+  const gradient = tf.grad((tensor) => loss(tensor as tf.Tensor1D));
   return {
-    autodiff: Array.from(
-      tf
-        .grad((tensor: tf.Tensor1D) => loss(tensor))(tf.tensor1d([...x]))
-        .dataSync(),
-    ),
+    autodiff: Array.from(gradient(tf.tensor1d([...x])).dataSync()),
     differences: x.map((value, i) => (at(x.with(i, value + step)) - at(x.with(i, value - step))) / (2 * step)),
   };
 }
