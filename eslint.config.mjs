@@ -55,6 +55,10 @@ export default defineConfig(
     },
   },
   {
+    files: ['**/*.test.ts', '**/*.fixture.ts'],
+    rules: { '@typescript-eslint/unbound-method': 'off' },
+  },
+  {
     files: ['libs/infalign/src/**/*.ts'],
     ignores: ['**/*.test.ts', '**/*.fixture.ts'],
     rules: {

@@ -1,1 +1,2 @@
-export {};
+export { evaluationStage, type EvaluationStageOptions } from './pipeline.js';
+export { evaluationResult } from './batch.js';

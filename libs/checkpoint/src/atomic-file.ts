@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { InputError } from '@infalign/core';
+
+/**
+ * Writes a file so that it is there whole or not at all, also after a crash: the bytes reach the disk under another name,
+ * which then takes the place of the file. Makes missing folders.
+ *
+ * @throws InputError if the disk is full or the place cannot be written to; what stood there before is unharmed
+ */
+export function writeFileAtomically(path: string, content: string | Uint8Array): void {
+  const partial = `${path}.${randomUUID()}.partial`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeDurably(partial, content);
+    renameSync(partial, path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw explained(error, path);
+  }
+}
+
+/** Writes a file and waits until it is on the disk. */
+export function writeDurably(path: string, content: string | Uint8Array): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  const file = openSync(path, 'w');
+  try {
+    for (let written = 0; written < bytes.length;) written += writeSync(file, bytes, written);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** A renamed file survives a power cut only when its folder is on the disk too. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+const remedies: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full: free some space, then resume',
+  EDQUOT: 'the disk quota is used up: free some space, then resume',
+  EFBIG: 'the file would be larger than this process may write: raise the limit, then resume',
+  EACCES: 'permission is denied: choose a folder that you may write to',
+  EROFS: 'the file system is read-only: choose another folder',
+  ENOTDIR: 'a part of the path is a file: choose another folder',
+};
+
+/** An error of the file system that people can mend becomes one message with the place and the remedy. */
+export function explained(error: unknown, path: string): unknown {
+  const remedy = error instanceof Error && 'code' in error ? remedies[String(error.code)] : undefined;
+  return remedy ? new InputError(`${path}: cannot be written: ${remedy}.`) : error;
+}

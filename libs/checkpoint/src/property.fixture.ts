@@ -1,0 +1,5 @@
+import fc from 'fast-check';
+
+fc.configureGlobal({ seed: 1 });
+
+export { fc };

@@ -1,0 +1,45 @@
+import { klEstimates } from '@infalign/core';
+import type { EvaluationResult, ScoredRollout } from '@infalign/contracts';
+import type { LanguageModel } from '@infalign/language-model';
+
+/**
+ * Measures a policy on one prompt, from scored samples of it.
+ *
+ * The KL is `E_{y~π} Σ_t KL(π(·|x,y<t) ‖ πref(·|x,y<t))` with the exact divergence between the two next-token
+ * distributions at every position of every sample; k1 and k3 of the response's log ratio stand beside it.
+ *
+ * @param rollouts all samples of one prompt by one policy version, in order of their sample index; at least one
+ */
+export function evaluationResult(
+  rollouts: readonly ScoredRollout[],
+  policy: LanguageModel,
+  reference: LanguageModel,
+): EvaluationResult {
+  const sampled = rollouts.map((scored) => scored.rollout!);
+  const { runId, policyVersion, promptId, temperature } = sampled[0]!;
+  const exact = policy.tokenKl(reference, sampled, temperature);
+  const logProbs = policy.responseLogProbs(sampled, temperature);
+  const referenceLogProbs = reference.responseLogProbs(sampled, temperature);
+  const estimates = logProbs.map((own, index) => klEstimates(own, referenceLogProbs[index]!));
+  return {
+    runId,
+    policyVersion,
+    promptId,
+    rewards: rollouts.map((scored) => scored.reward!.reward),
+    judgeRewards: rollouts.flatMap((scored) => (scored.judge ? [scored.judge.reward] : [])),
+    klExact: mean(exact.map(sum)),
+    klK1: mean(estimates.map((estimate) => estimate.k1)),
+    klK3: mean(estimates.map((estimate) => estimate.k3)),
+    responseTokens: mean(sampled.map((rollout) => rollout.responseTokens.length)),
+  };
+}
+
+function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let index = 0; index < values.length; index++) total += values[index]!;
+  return total;
+}
+
+function mean(values: readonly number[]): number {
+  return sum(values) / values.length;
+}
