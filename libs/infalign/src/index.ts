@@ -1,2 +1,34 @@
+export {
+  calibrateLeaveOneOut,
+  calibrateReward,
+  calibrationCurve,
+  calibrationQuality,
+  sortedReferences,
+  type CalibrationCurve,
+  type CalibrationQuality,
+} from './calibration.js';
 export { InputError } from './input-error.js';
+export { estimateKl, type KlEstimate } from './kl-estimate.js';
+export {
+  bestOf,
+  kthBestOf,
+  mixtureOf,
+  parseProcedure,
+  standardProcedure,
+  worstOf,
+  type OrderStatistic,
+  type Procedure,
+} from './procedure.js';
 export { seededRandom, type RandomSource } from './random.js';
+export {
+  exponentialBias,
+  exponentialTransformation,
+  identityTransformation,
+  logTransformation,
+  normalisedBeta,
+  parseTransformation,
+  rawBeta,
+  transformEstimate,
+  type Transformation,
+} from './transformation.js';
+export { winRateEstimator } from './win-rate.js';
