@@ -1,0 +1,190 @@
+import { stat } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { InputError } from '@infalign/core';
+import { fileError } from './file-error.js';
+import type { JoinOptions } from './join-options.js';
+import { forEachLine, type LineVisitor } from './lines.js';
+import {
+  createNumberReader,
+  createPartitionWriter,
+  forEachRecord,
+  PARTITION_COUNT,
+  partitionFile,
+  partitionOf,
+} from './partitions.js';
+import { loadReferencePartition, readReferenceRewards } from './reference-rewards.js';
+import type { RewardIndex } from './reward-index.js';
+import { createRewardLineReader } from './reward-line.js';
+import { TEMPORARY_FILE_ADVICE, withTemporaryFolder } from './temporary-folder.js';
+
+/** What is made of each rollout's reward. */
+export interface RolloutMeasure {
+  /** Called once for a prompt, before its first rollout; may change the order of the rewards. */
+  prepare(referenceRewards: Float64Array): void;
+  /**
+   * The one number that depends on the prompt's reference rewards.
+   *
+   * @throws InputError when it is not defined; file and line are put before its message
+   */
+  measure(reward: number, referenceRewards: Float64Array): number;
+  /** The fields to add to the rollout's line; no line may have them already. */
+  readonly fields: readonly string[];
+  /** The values of these fields, all finite, in their order. */
+  values(measured: number): readonly number[];
+}
+
+/**
+ * Copies a JSON Lines file of rollouts, `{prompt_id, reward}` and any other fields, byte by byte and in its order, adding
+ * fields that are computed from the rollout's reward and its prompt's reference rewards (`{prompt_id, rewards}` lines in
+ * the other file, in any order). Memory does not grow with the files. Blank lines are dropped.
+ *
+ * @param write - receives the new lines; the bytes are reused once it resolves
+ * @returns the number of rollouts
+ * @throws InputError naming file and line, for a bad line, and for a rollout whose prompt has no reference rewards
+ */
+export async function annotateRollouts(
+  rolloutsFile: string,
+  referenceFile: string,
+  options: JoinOptions,
+  measure: RolloutMeasure,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<number> {
+  return withTemporaryFolder(options.temporaryFolder, async (temporaryFolder) => {
+    const whole = await readReferenceRewards(referenceFile, options, temporaryFolder);
+    const output = createAnnotatedOutput(rolloutsFile, measure, write);
+    const readLine = createRewardLineReader(rolloutsFile, 'reward', measure.fields);
+    const readRollouts = (visit: LineVisitor, source = rolloutsFile) =>
+      forEachLine(source, visit, { ...options, afterBlock: output.flush });
+
+    if (whole !== undefined) {
+      const measured = startMeasuring(rolloutsFile, referenceFile, whole, measure);
+      await readRollouts((bytes, start, end, line) => {
+        const { promptId, values } = readLine(bytes, start, end, line);
+        output.add(bytes, start, end, measured(promptId, line, values[0]!));
+      });
+      return output.count();
+    }
+
+    const folder = temporaryFolder();
+    const source = await rereadable(rolloutsFile, folder);
+    const before = await stat(source);
+    const rollouts = createPartitionWriter(folder, 'rollouts');
+    await readRollouts((bytes, start, end, line) => {
+      const { promptId, values } = readLine(bytes, start, end, line);
+      rollouts.writeRewards(promptId, line, values.subarray(0, 1));
+    }, source);
+    rollouts.finish();
+
+    const results = createPartitionWriter(folder, 'measured');
+    options.progress?.start('joining', PARTITION_COUNT, 'parts');
+    for (let partition = 0; partition < PARTITION_COUNT; partition++) {
+      const part = await loadReferencePartition(referenceFile, folder, partition, options.signal);
+      const measured = startMeasuring(rolloutsFile, referenceFile, part, measure);
+      await forEachRecord(
+        partitionFile(folder, 'rollouts', partition),
+        (promptId, line, rewards) => results.writeNumber(partition, measured(promptId, line, rewards[0]!)),
+        options.signal,
+      );
+      options.progress?.advance(1);
+    }
+    results.finish();
+    options.progress?.done();
+
+    // A partition's results are in the order of its rollouts, so reading the rollouts again puts all in their order.
+    const after = await stat(source);
+    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) {
+      throw new InputError(`${rolloutsFile}: changed while it was read; run the command again when it is complete`);
+    }
+    const next = createNumberReader(folder, 'measured');
+    await readRollouts((bytes, start, end, line) => {
+      const { promptId } = readLine(bytes, start, end, line);
+      output.add(bytes, start, end, next(partitionOf(promptId)));
+    }, source);
+    return output.count();
+  });
+}
+
+/** A file that can be read twice: the file itself, or a copy of what comes out of a pipe. */
+async function rereadable(file: string, folder: string): Promise<string> {
+  if ((await stat(file)).isFile()) return file;
+  const copy = join(folder, file.endsWith('.gz') ? 'copy.gz' : 'copy');
+  try {
+    await pipeline(createReadStream(file), createWriteStream(copy));
+  } catch (error) {
+    throw fileError(error, folder, TEMPORARY_FILE_ADVICE);
+  }
+  return copy;
+}
+
+function startMeasuring(
+  rolloutsFile: string,
+  referenceFile: string,
+  references: RewardIndex,
+  measure: RolloutMeasure,
+): (promptId: string, line: number, reward: number) => number {
+  for (let prompt = 0; prompt < references.size; prompt++) measure.prepare(references.rewards(prompt));
+  return (promptId, line, reward) => {
+    const prompt = references.find(promptId);
+    if (prompt === undefined) {
+      throw new InputError(
+        `${rolloutsFile}:${line}: prompt "${promptId}" has no reference rewards in ${referenceFile}; ` +
+          `add a line for it there, or remove its rollouts`,
+      );
+    }
+    try {
+      return measure.measure(reward, references.rewards(prompt));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`${rolloutsFile}:${line}: prompt "${promptId}": ${error.message}`);
+    }
+  };
+}
+
+const CLOSE_BRACE = 0x7d;
+
+function createAnnotatedOutput(
+  file: string,
+  measure: RolloutMeasure,
+  write: (bytes: Uint8Array) => Promise<void>,
+): {
+  add: (bytes: Buffer, start: number, end: number, measured: number) => void;
+  flush: () => Promise<void>;
+  count: () => number;
+} {
+  const keys = measure.fields.map((field) => `,${JSON.stringify(field)}:`);
+  let buffer = Buffer.allocUnsafe(1 << 21);
+  let filled = 0;
+  let count = 0;
+  return {
+    add(bytes, start, end, measured) {
+      const added = measure.values(measured);
+      let text = '';
+      for (let index = 0; index < keys.length; index++) {
+        const value = added[index];
+        if (value === undefined || !Number.isFinite(value)) throw new Error(`${file}: no value for ${keys[index]!}`);
+        text += keys[index]! + String(value);
+      }
+      text += '}\n';
+      let brace = end - 1;
+      while (bytes[brace] !== CLOSE_BRACE) brace--;
+      const needed = filled + (brace - start) + text.length;
+      if (needed > buffer.length) {
+        const larger = Buffer.allocUnsafe(2 * needed);
+        buffer.copy(larger, 0, 0, filled);
+        buffer = larger;
+      }
+      filled += bytes.copy(buffer, filled, start, brace);
+      filled += buffer.write(text, filled, 'latin1');
+      count++;
+    },
+    async flush() {
+      if (filled === 0) return;
+      const part = buffer.subarray(0, filled);
+      filled = 0;
+      await write(part);
+    },
+    count: () => count,
+  };
+}

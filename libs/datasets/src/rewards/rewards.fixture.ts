@@ -1,0 +1,37 @@
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RandomSource } from '@infalign/core';
+
+/** A new folder for a test's files, with an empty one in it for temporary files. */
+export function newTestFolder(): {
+  write: (name: string, content: string | Uint8Array) => string;
+  path: (name: string) => string;
+  folder: string;
+  list: () => string[];
+} {
+  const folder = mkdtempSync(join(tmpdir(), 'infalign-test-'));
+  const path = (name: string) => join(folder, name);
+  return {
+    folder,
+    path,
+    write(name, content) {
+      writeFileSync(path(name), content);
+      return path(name);
+    },
+    list: () => readdirSync(folder).sort(),
+  };
+}
+
+export function jsonLines(objects: readonly object[]): string {
+  return objects.map((object) => `${JSON.stringify(object)}\n`).join('');
+}
+
+export function shuffled<Item>(items: readonly Item[], random: RandomSource): Item[] {
+  const result = [...items];
+  for (let index = result.length - 1; index > 0; index--) {
+    const other = random.integer(index + 1);
+    [result[index], result[other]] = [result[other]!, result[index]!];
+  }
+  return result;
+}
