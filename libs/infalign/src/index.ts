@@ -1,3 +1,4 @@
+export { bootstrapMean, bootstrapMeanDifference, type BootstrapInterval, type BootstrapOptions } from './bootstrap.js';
 export {
   calibrateLeaveOneOut,
   calibrateReward,

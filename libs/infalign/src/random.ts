@@ -19,21 +19,8 @@ export interface RandomSource {
  * @throws RangeError if a number is not finite
  */
 export function seededRandom(...parts: (string | number)[]): RandomSource {
-  let [s0, s1, s2, s3] = hashParts(parts);
+  const next32 = seededWords(...parts);
   let spareNormal: number | undefined;
-
-  function next32(): number {
-    const times5 = Math.imul(s1, 5);
-    const result = Math.imul((times5 << 7) | (times5 >>> 25), 9) >>> 0;
-    const shifted = s1 << 9;
-    s2 ^= s0;
-    s3 ^= s1;
-    s1 ^= s2;
-    s0 ^= s3;
-    s2 ^= shifted;
-    s3 = (s3 << 11) | (s3 >>> 21);
-    return result;
-  }
 
   function next53(): number {
     const high = next32() >>> 5;
@@ -72,6 +59,23 @@ export function seededRandom(...parts: (string | number)[]): RandomSource {
         }
       }
     },
+  };
+}
+
+/** The words (uniform on 0 … 2³² − 1) that seededRandom draws from, for loops in which its methods cost too much. */
+export function seededWords(...parts: (string | number)[]): () => number {
+  let [s0, s1, s2, s3] = hashParts(parts);
+  return () => {
+    const times5 = Math.imul(s1, 5);
+    const word = Math.imul((times5 << 7) | (times5 >>> 25), 9) >>> 0;
+    const shifted = s1 << 9;
+    s2 ^= s0;
+    s3 ^= s1;
+    s1 ^= s2;
+    s0 ^= s3;
+    s2 ^= shifted;
+    s3 = (s3 << 11) | (s3 >>> 21);
+    return word;
   };
 }
 
