@@ -23,16 +23,14 @@ import { TEMPORARY_FILE_ADVICE, withTemporaryFolder } from './temporary-folder.j
 export interface RolloutMeasure {
   /** Called once for a prompt, before its first rollout; may change the order of the rewards. */
   prepare(referenceRewards: Float64Array): void;
-  /**
-   * The one number that depends on the prompt's reference rewards.
-   *
-   * @throws InputError when it is not defined; file and line are put before its message
-   */
-  measure(reward: number, referenceRewards: Float64Array): number;
   /** The fields to add to the rollout's line; no line may have them already. */
   readonly fields: readonly string[];
-  /** The values of these fields, all finite, in their order. */
-  values(measured: number): readonly number[];
+  /**
+   * The values of these fields, all finite, in their order.
+   *
+   * @throws InputError when they are not defined; file and line are put before its message
+   */
+  measure(reward: number, referenceRewards: Float64Array): readonly number[];
 }
 
 /**
@@ -84,7 +82,9 @@ export async function annotateRollouts(
       const measured = startMeasuring(rolloutsFile, referenceFile, part, measure);
       await forEachRecord(
         partitionFile(folder, 'rollouts', partition),
-        (promptId, line, rewards) => results.writeNumber(partition, measured(promptId, line, rewards[0]!)),
+        (promptId, line, rewards) => {
+          for (const value of measured(promptId, line, rewards[0]!)) results.writeNumber(partition, value);
+        },
         options.signal,
       );
       options.progress?.advance(1);
@@ -100,7 +100,9 @@ export async function annotateRollouts(
     const next = createNumberReader(folder, 'measured');
     await readRollouts((bytes, start, end, line) => {
       const { promptId } = readLine(bytes, start, end, line);
-      output.add(bytes, start, end, next(partitionOf(promptId)));
+      const partition = partitionOf(promptId);
+      const values = measure.fields.map(() => next(partition));
+      output.add(bytes, start, end, values);
     }, source);
     return output.count();
   });
@@ -123,7 +125,7 @@ function startMeasuring(
   referenceFile: string,
   references: RewardIndex,
   measure: RolloutMeasure,
-): (promptId: string, line: number, reward: number) => number {
+): (promptId: string, line: number, reward: number) => readonly number[] {
   for (let prompt = 0; prompt < references.size; prompt++) measure.prepare(references.rewards(prompt));
   return (promptId, line, reward) => {
     const prompt = references.find(promptId);
@@ -149,7 +151,7 @@ function createAnnotatedOutput(
   measure: RolloutMeasure,
   write: (bytes: Uint8Array) => Promise<void>,
 ): {
-  add: (bytes: Buffer, start: number, end: number, measured: number) => void;
+  add: (bytes: Buffer, start: number, end: number, values: readonly number[]) => void;
   flush: () => Promise<void>;
   count: () => number;
 } {
@@ -158,11 +160,10 @@ function createAnnotatedOutput(
   let filled = 0;
   let count = 0;
   return {
-    add(bytes, start, end, measured) {
-      const added = measure.values(measured);
+    add(bytes, start, end, values) {
       let text = '';
       for (let index = 0; index < keys.length; index++) {
-        const value = added[index];
+        const value = values[index];
         if (value === undefined || !Number.isFinite(value)) throw new Error(`${file}: no value for ${keys[index]!}`);
         text += keys[index]! + String(value);
       }

@@ -81,10 +81,10 @@ const RANK: RolloutMeasure = {
   prepare: (references) => references.sort(),
   measure(reward, references) {
     expect([...references]).toEqual([...references].sort((a, b) => a - b));
-    return references.filter((reference) => reference < reward).length;
+    const rank = references.filter((reference) => reference < reward).length;
+    return [rank, rank / 2];
   },
   fields: ['rank', 'half_rank'],
-  values: (rank) => [rank, rank / 2],
 };
 
 const smallReferences = prompts.slice(0, 1500);

@@ -217,7 +217,7 @@ function describe(value: unknown): string {
   if (typeof value === 'object') return 'an object';
   if (typeof value === 'string')
     return `the string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`;
-  return typeof value === 'number' ? `the number ${value}` : String(value as boolean);
+  return typeof value === 'number' ? `the number ${value}` : JSON.stringify(value);
 }
 
 function quotedList(names: readonly string[]): string {
