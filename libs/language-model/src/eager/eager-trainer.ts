@@ -1,0 +1,114 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { InputError } from '@infalign/core';
+import type { Weights } from '../definition.js';
+import type { AdamSettings, Trainer } from '../language-model.js';
+import { packBatch } from './batching.js';
+import type { EagerModel } from './eager-model.js';
+
+/**
+ * Trains an eager model with Adam. The weights' master copy and Adam's moments are plain arrays: one loop over them is
+ * several times faster than the same arithmetic in tensor operations.
+ */
+export function createTrainer(model: EagerModel, adam: AdamSettings): Trainer {
+  const memory = new Map(
+    [...model.variables].map(([name, variable]) => [
+      name,
+      { shape: variable.shape, first: new Float32Array(variable.size), second: new Float32Array(variable.size) },
+    ]),
+  );
+  let steps = 0;
+
+  return {
+    step(sequences, loss, { learningRate, maxGradientNorm, temperature }) {
+      const batch = packBatch(sequences, model.config.maxPositions);
+      const variables = [...model.variables.values()];
+      const { value, grads } = tf.tidy(() =>
+        tf.variableGrads(() => {
+          let states: tf.Tensor2D | undefined;
+          const responseStates = (): tf.Tensor2D => (states ??= model.responseStates(batch));
+          return loss({
+            logProbs: () => model.logProbsIn(responseStates(), batch, temperature),
+            values: () => model.valuesIn(responseStates()),
+            rewards: () => model.rewardsOf(batch),
+          });
+        }, variables),
+      );
+      const gradients = new Map<string, Float32Array>();
+      let squares = 0;
+      for (const [name, variable] of model.variables) {
+        // Weights that the loss does not touch (a head it does not use) have no gradient.
+        const gradient = grads[variable.name]?.dataSync<'float32'>();
+        if (!gradient) continue;
+        gradients.set(name, gradient);
+        for (let index = 0; index < gradient.length; index++) squares += gradient[index]! * gradient[index]!;
+      }
+      const result = { loss: value.dataSync()[0]!, gradientNorm: Math.sqrt(squares) };
+      tf.dispose([value, grads]);
+      if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
+        throw new Error(
+          `training diverged: loss ${result.loss}, gradient norm ${result.gradientNorm}; lower the learning rate`,
+        );
+      }
+      steps++;
+      const scale = Math.min(1, maxGradientNorm / result.gradientNorm);
+      for (const [name, gradient] of gradients) {
+        const variable = model.variables.get(name)!;
+        const weights = variable.dataSync<'float32'>();
+        const { first, second } = memory.get(name)!;
+        adamStep(weights, gradient, first, second, { ...adam, learningRate, scale, step: steps });
+        tf.tidy(() => variable.assign(tf.tensor(weights, variable.shape, 'float32')));
+      }
+      return result;
+    },
+    optimiserState() {
+      const moments: [string, { shape: readonly number[]; data: Float32Array }][] = [];
+      for (const [name, { shape, first, second }] of memory) {
+        moments.push(
+          [`first.${name}`, { shape, data: first.slice() }],
+          [`second.${name}`, { shape, data: second.slice() }],
+        );
+      }
+      return { moments: new Map(moments), steps };
+    },
+    load(state) {
+      for (const [name, { first, second }] of memory) {
+        first.set(moment(state.moments, `first.${name}`, first.length));
+        second.set(moment(state.moments, `second.${name}`, second.length));
+      }
+      steps = state.steps;
+    },
+  };
+}
+
+function moment(moments: Weights, name: string, length: number): Float32Array {
+  const data = moments.get(name)?.data;
+  if (data?.length !== length) throw new InputError(`The optimiser state lacks ${name}: it belongs to another model.`);
+  return data;
+}
+
+/**
+ * One step of Adam, in place: `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
+ * `w ← w − η·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)` (Kingma & Ba, arXiv 1412.6980, Algorithm 1).
+ *
+ * @param scale multiplies the gradient before anything else
+ * @param step t, counted from 1
+ */
+export function adamStep(
+  weights: Float32Array,
+  gradient: Float32Array,
+  first: Float32Array,
+  second: Float32Array,
+  settings: AdamSettings & { readonly learningRate: number; readonly scale: number; readonly step: number },
+): void {
+  const { beta1, beta2, epsilon, learningRate, scale, step } = settings;
+  const rate = learningRate / (1 - beta1 ** step);
+  const correction = 1 / (1 - beta2 ** step);
+  for (let index = 0; index < weights.length; index++) {
+    const g = gradient[index]! * scale;
+    const m = beta1 * first[index]! + (1 - beta1) * g;
+    const v = beta2 * second[index]! + (1 - beta2) * g * g;
+    first[index] = m;
+    second[index] = v;
+    weights[index] = weights[index]! - (rate * m) / (Math.sqrt(v * correction) + epsilon);
+  }
+}

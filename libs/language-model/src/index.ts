@@ -1,0 +1,23 @@
+export {
+  initialWeights,
+  parameters,
+  withHeads,
+  type Head,
+  type LanguageModelConfig,
+  type Parameter,
+  type Weights,
+} from './definition.js';
+export { createEagerModel, type EagerModel } from './eager/eager-model.js';
+export { createTrainer } from './eager/eager-trainer.js';
+export type {
+  AdamSettings,
+  LanguageModel,
+  OptimiserState,
+  SampledResponse,
+  SampleRequest,
+  SamplingSettings,
+  Sequence,
+  Trainer,
+  TrainingOutputs,
+  TrainingStep,
+} from './language-model.js';

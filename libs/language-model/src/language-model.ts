@@ -1,0 +1,113 @@
+import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
+import type { LanguageModelConfig, Weights } from './definition.js';
+
+/** A prompt and a response to it, as token ids; each of at least one token. */
+export interface Sequence {
+  readonly promptTokens: ArrayLike<number>;
+  readonly responseTokens: ArrayLike<number>;
+}
+
+/** One response to sample. */
+export interface SampleRequest {
+  /** Token ids; at least one. */
+  readonly promptTokens: ArrayLike<number>;
+  /** What its random numbers are seeded by: the same parts give the same response, wherever it stands in a batch. */
+  readonly randomSeed: readonly (string | number)[];
+}
+
+/** How responses are drawn. */
+export interface SamplingSettings {
+  /** Divides the logits; greater than 0. */
+  readonly temperature: number;
+  /** Only the k most probable tokens are drawn; 0 is no limit. */
+  readonly topK: number;
+  /** Only the most probable tokens that together reach this probability are drawn; in (0, 1], 1 is no limit. */
+  readonly topP: number;
+  /** Length at which a response is cut; at least 1. */
+  readonly maxResponseTokens: number;
+}
+
+/** One sampled response. */
+export interface SampledResponse {
+  /** Token ids, end-of-text included where it was drawn. */
+  readonly responseTokens: Int32Array;
+  /**
+   * log π of each token in nats, under the temperature but before top-k and top-p: comparable with
+   * `responseLogProbs` of the same weights. With a truncation it is not the log-probability of having been drawn.
+   */
+  readonly logProbs: Float32Array;
+  /** Whether the last token is end-of-text. */
+  readonly ended: boolean;
+}
+
+/**
+ * A policy or a reward model, held by whatever executes it. All numbers are 32-bit floats; log-probabilities and
+ * divergences are in nats. Results come in the order of the arguments.
+ */
+export interface LanguageModel {
+  readonly config: LanguageModelConfig;
+  /** Draws one response for each request. Requests with equal prompts that stand together share the prompt's computation. */
+  sample(requests: readonly SampleRequest[], settings: SamplingSettings): SampledResponse[];
+  /** log π of every response token given what precedes it, one array a sequence. */
+  responseLogProbs(sequences: readonly Sequence[], temperature: number): Float32Array[];
+  /**
+   * KL(this ‖ reference) between the two next-token distributions at every response position, one array a sequence:
+   * `Σ_v π(v) (log π(v) − log πref(v))`, both under the temperature.
+   */
+  tokenKl(reference: LanguageModel, sequences: readonly Sequence[], temperature: number): Float32Array[];
+  /** The value head's output in the state before every response token, one array a sequence. */
+  values(sequences: readonly Sequence[]): Float32Array[];
+  /** The reward head's output at the last token, one number a sequence. */
+  rewards(sequences: readonly Sequence[]): Float32Array;
+  /** The weights as they are. */
+  weights(): Weights;
+  /** Replaces the weights. @throws InputError if a weight is missing or of another shape */
+  load(weights: Weights): void;
+  /** Frees the memory of the weights; the model cannot be used any more. */
+  dispose(): void;
+}
+
+/** What a loss is made of: differentiable, gathered at the response positions of all sequences, in order, unpadded. */
+export interface TrainingOutputs {
+  /** log π of the response tokens, shape [n], n the number of response tokens of all sequences. */
+  logProbs(): Tensor1D;
+  /** The value head in the states before the response tokens, shape [n]. */
+  values(): Tensor1D;
+  /** The reward head at the last tokens, shape [number of sequences]. */
+  rewards(): Tensor1D;
+}
+
+/** One optimiser step's settings. */
+export interface TrainingStep {
+  /** Greater than or equal to 0. */
+  readonly learningRate: number;
+  /** Gradients are scaled down to this global norm where they exceed it. */
+  readonly maxGradientNorm: number;
+  /** Divides the logits; greater than 0. */
+  readonly temperature: number;
+}
+
+/** Settings of Adam (Kingma & Ba, arXiv 1412.6980). */
+export interface AdamSettings {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+/** Adam's memory: first and second moments by weight name (prefixed `first.` and `second.`), and the steps done. */
+export interface OptimiserState {
+  readonly moments: Weights;
+  readonly steps: number;
+}
+
+/** Trains the weights of one model. */
+export interface Trainer {
+  /** One optimiser step on a loss, which is called once. @returns the loss, and the gradient norm before clipping */
+  step(
+    sequences: readonly Sequence[],
+    loss: (outputs: TrainingOutputs) => Scalar,
+    settings: TrainingStep,
+  ): { readonly loss: number; readonly gradientNorm: number };
+  optimiserState(): OptimiserState;
+  load(state: OptimiserState): void;
+}
