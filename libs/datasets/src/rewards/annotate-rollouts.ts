@@ -1,11 +1,9 @@
-import { stat } from 'node:fs/promises';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { InputError } from '@infalign/core';
 import { fileError } from './file-error.js';
 import type { JoinOptions } from './join-options.js';
-import { forEachLine, type LineVisitor } from './lines.js';
+import { forEachLine, type LineVisitor, readChunks } from './lines.js';
 import {
   createNumberReader,
   createPartitionWriter,
@@ -66,7 +64,7 @@ export async function annotateRollouts(
     }
 
     const folder = temporaryFolder();
-    const source = await rereadable(rolloutsFile, folder);
+    const source = await rereadable(rolloutsFile, folder, options);
     const before = await stat(source);
     const rollouts = createPartitionWriter(folder, 'rollouts');
     await readRollouts((bytes, start, end, line) => {
@@ -109,13 +107,18 @@ export async function annotateRollouts(
 }
 
 /** A file that can be read twice: the file itself, or a copy of what comes out of a pipe. */
-async function rereadable(file: string, folder: string): Promise<string> {
+async function rereadable(file: string, folder: string, options: JoinOptions): Promise<string> {
   if ((await stat(file)).isFile()) return file;
   const copy = join(folder, file.endsWith('.gz') ? 'copy.gz' : 'copy');
+  const handle = await open(copy, 'wx');
   try {
-    await pipeline(createReadStream(file), createWriteStream(copy));
-  } catch (error) {
-    throw fileError(error, folder, TEMPORARY_FILE_ADVICE);
+    for await (const chunk of readChunks(file, options, false)) {
+      await handle.appendFile(chunk).catch((error: unknown) => {
+        throw fileError(error, folder, TEMPORARY_FILE_ADVICE);
+      });
+    }
+  } finally {
+    await handle.close();
   }
   return copy;
 }

@@ -1,5 +1,8 @@
+import { execFileSync } from 'node:child_process';
+import { open } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '@infalign/core';
 import { forEachLine } from './lines.js';
 import { newTestFolder } from './rewards.fixture.js';
 
@@ -37,6 +40,30 @@ describe('forEachLine', () => {
     const packed = files.write('d.gz', gzipSync(text));
     expect((await linesOf(plain)).map(([, line]) => line)).toEqual(expected);
     expect(await linesOf(packed)).toEqual(await linesOf(plain));
+  });
+
+  it.runIf(process.platform !== 'win32')('decompresses what comes through a pipe in small pieces', async () => {
+    const random = seededRandom('pieces');
+    const expected = Array.from({ length: 3000 }, () => String(random.uniform()));
+    const packed = gzipSync(`${expected.join('\n')}\n`);
+    const pipe = files.path('pipe.gz');
+    execFileSync('mkfifo', [pipe]);
+    const reading = linesOf(pipe);
+    const writer = await open(pipe, 'w');
+    for (let start = 0; start < packed.length; start += 1500) await writer.write(packed.subarray(start, start + 1500));
+    await writer.close();
+    expect((await reading).map(([, line]) => line)).toEqual(expected);
+  });
+
+  it.runIf(process.platform !== 'win32')('stops at a signal while it waits for a pipe', async () => {
+    const pipe = files.path('silent');
+    execFileSync('mkfifo', [pipe]);
+    const stop = new AbortController();
+    const reading = forEachLine(pipe, () => undefined, { signal: stop.signal });
+    const writer = await open(pipe, 'w');
+    stop.abort(new Error('stopped'));
+    await expect(reading).rejects.toThrow('stopped');
+    await writer.close();
   });
 
   it('awaits what is done after a block, before it reads on', async () => {

@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
@@ -73,8 +72,7 @@ export async function forEachLine(file: string, visit: LineVisitor, reading: Lin
     }
   };
 
-  for await (const chunk of readChunks(file, reading)) {
-    reading.signal?.throwIfAborted();
+  for await (const chunk of readChunks(file, reading, true)) {
     if (filled + chunk.length > buffer.length) {
       if (filled > LONGEST_LINE_BYTES) {
         throw new InputError(
@@ -109,26 +107,72 @@ export async function forEachLine(file: string, visit: LineVisitor, reading: Lin
   if (visited === 0) throw new InputError(`${file}: is empty; it needs one JSON object a line`);
 }
 
-async function* readChunks(file: string, reading: LineReading): AsyncGenerator<Buffer> {
-  const status = await stat(file).catch((error: unknown) => {
-    throw fileError(error, file);
-  });
-  const source = createReadStream(file, { highWaterMark: CHUNK_BYTES });
-  const chunks: AsyncIterable<Buffer> = file.endsWith('.gz')
-    ? pipeline(source, createGunzip({ chunkSize: CHUNK_BYTES }), () => undefined)
-    : source;
-  let reported = 0;
+/**
+ * Reads the bytes of a file, piece by piece.
+ *
+ * @param decompress - whether a name ending in `.gz` is decompressed
+ * @returns pieces of at most 1 MiB, each valid only until the next is asked for
+ */
+export async function* readChunks(
+  file: string,
+  { signal, progress }: Pick<LineReading, 'signal' | 'progress'>,
+  decompress: boolean,
+): AsyncGenerator<Buffer> {
+  signal?.throwIfAborted();
+  const aborted = whenAborted(signal);
+  // Not merely a check in between: opening or reading a pipe may wait for ever.
+  const unlessAborted = <Result>(work: Promise<Result>) => Promise.race([work, aborted.promise]);
+  const opening = open(file);
   try {
-    reading.progress?.start(`reading ${basename(file)}`, status.isFile() ? status.size : undefined, 'bytes');
-    for await (const chunk of chunks) {
-      reading.progress?.advance(source.bytesRead - reported);
-      reported = source.bytesRead;
-      yield chunk;
+    const handle = await unlessAborted(opening);
+    const status = await handle.stat();
+    progress?.start(`reading ${basename(file)}`, status.isFile() ? status.size : undefined, 'bytes');
+    const pieces = readPieces(handle, progress);
+    const chunks: AsyncIterable<Buffer> =
+      decompress && file.endsWith('.gz')
+        ? pipeline(pieces, copyPieces, createGunzip({ chunkSize: CHUNK_BYTES }), () => undefined)
+        : pieces;
+    const iterator = chunks[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await unlessAborted(iterator.next());
+      if (next.done === true) break;
+      yield next.value;
     }
-    reading.progress?.done();
+    progress?.done();
   } catch (error) {
     throw fileError(error, file);
   } finally {
-    source.destroy();
+    aborted.release();
+    // Not awaited: an aborted reading may leave a pipe that never opens, or a read that never ends.
+    opening.then((handle) => handle.close()).catch(() => undefined);
   }
+}
+
+/** One buffer is read into again and again: allocating one for each piece would leave much to the garbage collector. */
+async function* readPieces(handle: FileHandle, progress: ProgressListener | undefined): AsyncGenerator<Buffer> {
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+    if (bytesRead === 0) return;
+    progress?.advance(bytesRead);
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** For a consumer that takes further pieces before it is done with one, as a decompressor does. */
+async function* copyPieces(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const piece of pieces) yield Buffer.from(piece);
+}
+
+/** A promise that is rejected with the signal's reason when it is aborted, and otherwise stays open. */
+function whenAborted(signal: AbortSignal | undefined): { promise: Promise<never>; release: () => void } {
+  let release = () => {};
+  const promise = new Promise<never>((_, reject) => {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the reason is the caller's, as it is
+    const stop = () => reject(signal?.reason);
+    signal?.addEventListener('abort', stop, { once: true });
+    release = () => signal?.removeEventListener('abort', stop);
+  });
+  promise.catch(() => undefined);
+  return { promise, release };
 }
