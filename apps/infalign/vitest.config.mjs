@@ -1,4 +1,7 @@
 import { defineProject, mergeConfig } from 'vitest/config';
 import shared from '../../vitest.shared.mjs';
 
-export default mergeConfig(shared, defineProject({ test: { name: 'infalign' } }));
+export default mergeConfig(
+  shared,
+  defineProject({ test: { name: 'infalign', globalSetup: ['src/program.fixture.ts'] } }),
+);

@@ -1,0 +1,4 @@
+import { Command } from 'commander';
+export function theoryCommand(): Command {
+  return new Command('theory');
+}

@@ -1,0 +1,60 @@
+import { InputError } from '@infalign/core';
+import { Command, CommanderError } from 'commander';
+import { calibrateCommand } from './commands/calibrate.js';
+import { theoryCommand } from './commands/theory.js';
+import { winRateCommand } from './commands/win-rate.js';
+import { Interruption } from './interruption.js';
+
+/**
+ * Every command of the program, in the order of the help. A command's file imports nothing but `commander`, the
+ * mathematics and small files of this folder; what else the command needs is imported when it runs, so that each starts
+ * at once.
+ */
+const COMMANDS: readonly (() => Command)[] = [theoryCommand, calibrateCommand, winRateCommand];
+
+const EXIT_USER_MISTAKE = 1;
+const EXIT_USAGE = 2;
+const EXIT_BUG = 70;
+
+/**
+ * Runs the command that the arguments name.
+ *
+ * @param args - without the interpreter and the script
+ * @returns the exit code: 0; 1 for a mistake in the input, told in one message; 2 for one in the arguments; 70 for a
+ * defect of the program, told with its stack
+ */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  const program = new Command('infalign')
+    .description('Inference-aware alignment of language models: train, measure, and compare with the exact limit.')
+    .version('0.1.0', '-V, --version', 'show the version')
+    .helpCommand('help [command]', 'show the help of a command')
+    .helpOption('-h, --help', 'show this help')
+    .showHelpAfterError('(--help shows the options, with examples)')
+    .exitOverride();
+  for (const command of COMMANDS) program.addCommand(command().copyInheritedSettings(program));
+
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  // A bare `infalign` shows the help, which commander counts as an error; help that was asked for it does not.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (error instanceof Interruption) {
+    process.kill(process.pid, error.signal); // Its handlers are gone: the shell sees that a signal ended the program.
+    return EXIT_USER_MISTAKE;
+  }
+  // Whoever reads the output, such as `head`, has seen enough.
+  if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0;
+  if (error instanceof InputError) {
+    process.stderr.write(`infalign: ${error.message}\n`);
+    return EXIT_USER_MISTAKE;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`infalign: this is a defect of infalign, please report it:\n${stack}\n`);
+  return EXIT_BUG;
+}
