@@ -21,3 +21,6 @@ export type {
   TrainingOutputs,
   TrainingStep,
 } from './language-model.js';
+export { pretrainedFiles, readPretrained, type Pretrained } from './pretrained-files.js';
+export { parseTokenizer, type Tokenizer } from './tokenizer.js';
+export { trainTokenizer } from './train-tokenizer.js';
