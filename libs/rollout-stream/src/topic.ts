@@ -1,0 +1,74 @@
+/** How records of one type become bytes and back. */
+export interface Codec<T> {
+  /** @throws InputError naming the field, if the record is not one that `decode` would accept */
+  encode(value: T): Uint8Array;
+  /** @throws Error saying why, if the bytes are not a valid record */
+  decode(bytes: Uint8Array): T;
+}
+
+/** A named, partitioned, append-only sequence of records of one type. */
+export interface Topic<T = unknown> {
+  /** Words, digits, dots and dashes. */
+  readonly name: string;
+  /** How many independent sequences it consists of; at least 1. Records with equal keys share one, in order. */
+  readonly partitions: number;
+  /** Whether only the latest record of each key is kept. */
+  readonly compacted: boolean;
+  readonly codec: Codec<T>;
+  key(record: T): string;
+}
+
+/** A place in a topic. Offsets count from 0 in each partition; compaction leaves gaps. */
+export interface RecordPosition<T = unknown> {
+  readonly topic: Topic<T>;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** A record as it was read. */
+export interface ConsumedRecord<T = unknown> extends RecordPosition<T> {
+  readonly value: T;
+}
+
+/** A record that could not be decoded. */
+export interface PoisonRecord extends RecordPosition {
+  /** Why it was refused. */
+  readonly reason: string;
+  /** Its bytes. */
+  readonly payload: Uint8Array;
+}
+
+/** A record to append; made by {@link outgoing}, which sees to it that topic and value agree. */
+export interface OutgoingRecord {
+  readonly topic: Topic;
+  readonly value: unknown;
+}
+
+/** A record to append to a topic. */
+export function outgoing<T>(topic: Topic<T>, value: NoInfer<T>): OutgoingRecord {
+  return { topic, value };
+}
+
+/** Whether a record comes from that topic; narrows its type where a stage reads several topics. */
+export function isFrom<T>(record: ConsumedRecord, topic: Topic<T>): record is ConsumedRecord<T> {
+  return record.topic.name === topic.name;
+}
+
+/** Whether a record that was read could not be decoded. */
+export function isPoison(record: ConsumedRecord | PoisonRecord): record is PoisonRecord {
+  return 'reason' in record;
+}
+
+/** The partition of a record: its key's 32-bit FNV-1a hash, over UTF-16 code units, modulo the partitions. */
+export function partitionOf(topic: Topic, value: unknown): number {
+  if (topic.partitions === 1) return 0;
+  const key = topic.key(value);
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+  return (hash >>> 0) % topic.partitions;
+}
+
+/** Where a record stands, for messages: `rollout.scored, partition 0, offset 17`. */
+export function describePosition(position: RecordPosition): string {
+  return `${position.topic.name}, partition ${position.partition}, offset ${position.offset}`;
+}
