@@ -127,7 +127,7 @@ const model = z
     training: z
       .strictObject(languageModelTraining)
       .prefault({})
-      .describe('Training as a language model, on the documents that serve no prompt.'),
+      .describe('Training as a language model, on the documents that are not held out.'),
   })
   .superRefine(checkModel);
 
@@ -246,6 +246,15 @@ export const experimentSchema = z
         train: wholeNumber(1, 256, 'Prompts that the policy is trained on.'),
         calibration: wholeNumber(1, 64, 'Prompts that the quality of calibration is measured on.'),
         evaluation: wholeNumber(1, 96, 'Prompts that win rates and KL are measured on.'),
+        held_out_share: z
+          .number()
+          .gt(0)
+          .lt(1)
+          .default(0.15)
+          .describe(
+            'Share of the documents or conversations that are held out: calibration and evaluation prompts come from ' +
+              'them, and nothing is trained on them.',
+          ),
       })
       .prefault({})
       .describe('Sets of prompts; no prompt is in two of them.'),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** The part of JSON Schema (draft 2020-12) that zod makes of this library's schemas. */
 export interface SchemaNode {
   readonly type?: string;
-  readonly const?: unknown;
+  readonly const?: string;
   readonly enum?: readonly unknown[];
   readonly minimum?: number;
   readonly maximum?: number;
@@ -38,7 +38,7 @@ function range(node: SchemaNode): string {
 /** What a field takes, in words: type, range, choices. */
 export function allowedValues(node: SchemaNode): string {
   if (node.allowed !== undefined) return node.allowed;
-  if (node.const !== undefined) return String(node.const);
+  if (node.const !== undefined) return node.const;
   if (node.enum !== undefined) return node.enum.map(String).join(' or ');
   if (node.oneOf !== undefined) return node.oneOf.map(allowedValues).join(', or ');
   switch (node.type) {
@@ -52,7 +52,7 @@ export function allowedValues(node: SchemaNode): string {
       return `a list, not empty, of: ${allowedValues(node.items ?? {})}`;
     case 'object':
       return `a map with ${Object.entries(node.properties ?? {})
-        .map(([key, property]) => (property.const === undefined ? key : `${key}: ${String(property.const)}`))
+        .map(([key, property]) => (property.const === undefined ? key : `${key}: ${property.const}`))
         .join(', ')}`;
     default:
       return 'text, not empty';
