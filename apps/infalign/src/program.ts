@@ -1,6 +1,9 @@
 import { InputError } from '@infalign/core';
 import { Command, CommanderError } from 'commander';
 import { calibrateCommand } from './commands/calibrate.js';
+import { reportCommand } from './commands/report.js';
+import { runCommand } from './commands/run.js';
+import { runStepCommand } from './commands/run-step.js';
 import { theoryCommand } from './commands/theory.js';
 import { winRateCommand } from './commands/win-rate.js';
 import { Interruption } from './interruption.js';
@@ -10,7 +13,13 @@ import { Interruption } from './interruption.js';
  * mathematics and small files of this folder; what else the command needs is imported when it runs, so that each starts
  * at once.
  */
-const COMMANDS: readonly (() => Command)[] = [theoryCommand, calibrateCommand, winRateCommand];
+const COMMANDS: readonly (() => Command)[] = [
+  runCommand,
+  reportCommand,
+  theoryCommand,
+  calibrateCommand,
+  winRateCommand,
+];
 
 const EXIT_USER_MISTAKE = 1;
 const EXIT_USAGE = 2;
@@ -32,6 +41,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .showHelpAfterError('(--help shows the options, with examples)')
     .exitOverride();
   for (const command of COMMANDS) program.addCommand(command().copyInheritedSettings(program));
+  program.addCommand(runStepCommand().copyInheritedSettings(program), { hidden: true });
 
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -1,1 +1,12 @@
-export {};
+export { experimentFolder, type ExperimentFolder, type StepTimes } from './experiment-folder.js';
+export { planSteps, policyRuns, type PolicyRun } from './plan.js';
+export {
+  openExperiment,
+  runExperiment,
+  writeReport,
+  type FinishedExperiment,
+  type RunExperimentOptions,
+} from './run-experiment.js';
+export { runStep } from './run-step.js';
+export type { RunningStep, Step } from './scheduler.js';
+export type { StepContext } from './step-context.js';

@@ -1,5 +1,6 @@
 export { openEmbeddedStream } from './embedded-stream.js';
 export { protobufCodec } from './codec.js';
+export { acquireLogLock } from './log-lock.js';
 export type { RolloutStream } from './rollout-stream.js';
 export { runToQuiescence, type RunOptions, type StageProgress } from './run-to-quiescence.js';
 export type { Stage, StageResult } from './stage.js';

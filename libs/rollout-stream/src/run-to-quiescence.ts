@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RolloutStream } from './rollout-stream.js';
 import type { Stage } from './stage.js';
 import { deadLetterTopic } from './topics.js';
@@ -51,6 +52,8 @@ export async function runToQuiescence(
         total.produced += progress.produced;
         total.deadLetters += progress.deadLetters;
         options.onProgress?.(progress);
+        // Stages compute without a pause: signals and messages of other processes are seen here.
+        await nextTurn();
       }
     }
   }

@@ -1,1 +1,2 @@
+export { formatExperiment } from './format-experiment.js';
 export { experimentHash, loadExperiment, parseExperiment, type Experiment } from './experiment.js';

@@ -105,7 +105,7 @@ function createEstimates(files: { policy: string; reference: string }, procedure
   }
 }
 
-/** 1000, but fewer above a million prompts, where the interval is narrow and resampling slow: a billion draws are enough. */
+/** 1000, but fewer above half a million prompts, where the interval is narrow and resampling slow. */
 function resamplesFor(prompts: number): number {
-  return Math.max(200, Math.min(1000, Math.floor(1e9 / prompts)));
+  return Math.max(200, Math.min(1000, Math.floor(5e8 / prompts)));
 }

@@ -1,2 +1,2 @@
-export { calibrationStage } from './pipeline.js';
+export { calibrationStage, type CalibrationStageOptions } from './pipeline.js';
 export { createReferenceDistributions, type ReferenceDistributions } from './reference-distributions.js';

@@ -4,15 +4,21 @@ import { isFrom, outgoing, topics, type OutgoingRecord, type Stage } from '@infa
 import { calibratedRollout } from './batch.js';
 import type { ReferenceDistributions } from './reference-distributions.js';
 
+/** What a calibrator needs. */
+export interface CalibrationStageOptions {
+  readonly distributions: ReferenceDistributions;
+  readonly transformation: Transformation;
+  /** Whether the bias of Φ(Ĉ) that comes of a finite K is taken out. */
+  readonly corrected: boolean;
+  readonly maxBatchRecords: number;
+}
+
 /**
  * The calibrator: reference rollouts in `rollout.scored` extend their prompt's distribution, announced on
  * `calibration.state`; training rollouts leave on `rollout.calibrated`. Evaluation rollouts pass it by.
  */
-export function calibrationStage(
-  distributions: ReferenceDistributions,
-  transformation: Transformation,
-  maxBatchRecords: number,
-): Stage {
+export function calibrationStage(options: CalibrationStageOptions): Stage {
+  const { distributions, transformation, corrected, maxBatchRecords } = options;
   return {
     name: 'calibrator',
     inputs: [topics.rolloutScored],
@@ -29,7 +35,7 @@ export function calibrationStage(
       }
       for (const rollout of scored.filter(hasPurpose(Purpose.PURPOSE_TRAINING))) {
         const state = distributions.get(rollout.rollout!.promptId, rollout.reward!.modelVersion);
-        outputs.push(outgoing(topics.rolloutCalibrated, calibratedRollout(rollout, state, transformation)));
+        outputs.push(outgoing(topics.rolloutCalibrated, calibratedRollout(rollout, state, transformation, corrected)));
       }
       return Promise.resolve({ outputs, consumed: batch.length });
     },

@@ -1,4 +1,4 @@
-import { klEstimates } from '@infalign/core';
+import { estimateKl } from '@infalign/core';
 import type { EvaluationResult, ScoredRollout } from '@infalign/contracts';
 import type { LanguageModel } from '@infalign/language-model';
 
@@ -20,7 +20,7 @@ export function evaluationResult(
   const exact = policy.tokenKl(reference, sampled, temperature);
   const logProbs = policy.responseLogProbs(sampled, temperature);
   const referenceLogProbs = reference.responseLogProbs(sampled, temperature);
-  const estimates = logProbs.map((own, index) => klEstimates(own, referenceLogProbs[index]!));
+  const estimate = estimateKl(logProbs.map((own, index) => sum(own) - sum(referenceLogProbs[index]!)));
   return {
     runId,
     policyVersion,
@@ -28,8 +28,8 @@ export function evaluationResult(
     rewards: rollouts.map((scored) => scored.reward!.reward),
     judgeRewards: rollouts.flatMap((scored) => (scored.judge ? [scored.judge.reward] : [])),
     klExact: mean(exact.map(sum)),
-    klK1: mean(estimates.map((estimate) => estimate.k1)),
-    klK3: mean(estimates.map((estimate) => estimate.k3)),
+    klK1: estimate.k1,
+    klK3: estimate.k3,
     responseTokens: mean(sampled.map((rollout) => rollout.responseTokens.length)),
   };
 }

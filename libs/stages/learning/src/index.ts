@@ -1,1 +1,14 @@
-export {};
+export {
+  learningStage,
+  type LearnedPosition,
+  type LearningStageOptions,
+  type PublishedCheckpoint,
+} from './pipeline.js';
+export {
+  createPpoLearner,
+  type KlStrength,
+  type PpoLearner,
+  type PpoLearnerParts,
+  type PpoSettings,
+  type PpoSnapshot,
+} from './ppo-learner.js';

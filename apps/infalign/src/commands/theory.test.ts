@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { infalign } from '../program.fixture.js';
+
+function theory(...args: string[]) {
+  const { code, stdout, stderr } = infalign(['theory', ...args, '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^\{.*\}\n$/);
+  return JSON.parse(stdout) as Record<string, number | string>;
+}
+
+describe('infalign theory', () => {
+  it.each([
+    ['bon:4', 'identity', 0.7998],
+    ['bon:4', 'log', 0.7682],
+    ['bon:4', 'exp:5', 0.8566],
+    ['bon:4', 'exp:10', 0.8715],
+    ['bon:4', 'optimal', 0.8733],
+    ['won:4', 'identity', 0.886],
+    ['won:4', 'log', 0.927],
+    ['won:4', 'exp:-5', 0.9439],
+    ['won:4', 'exp:-10', 0.9476],
+    ['won:4', 'optimal', 0.9479],
+  ])('gives the published value for %s with %s at a KL of 0.5', (procedure, transform, winRate) => {
+    const point = theory('--procedure', procedure, '--transform', transform, '--kl', '0.5');
+    expect(Object.keys(point)).toEqual(['procedure', 'transform', 'beta', 'kl', 'standard_win_rate', 'win_rate']);
+    expect(point).toMatchObject({ procedure, transform });
+    expect(point['kl']).toBeCloseTo(0.5, 8);
+    expect(Math.abs((point['win_rate'] as number) - winRate)).toBeLessThan(0.6e-4);
+  });
+
+  it('gives the closed form of log, and the same point for its β as for its KL', () => {
+    const beta = 0.25;
+    const point = theory('--procedure', 'bon:16', '--transform', 'log', '--beta', String(beta));
+    expect(point['win_rate']).toBeCloseTo((1 + 1 / beta) / (2 + 1 / beta), 8);
+    expect(point['kl']).toBeCloseTo(Math.log(5) - 4 / 5, 8);
+    const again = theory('--procedure', 'bon:16', '--transform', 'log', '--kl', String(point['kl']));
+    expect(again['beta']).toBeCloseTo(beta, 6);
+  });
+
+  it('prints a table for people', () => {
+    const { stdout } = infalign(['theory', '--procedure', 'standard', '--transform', 'log', '--beta', '1']);
+    expect(stdout).toContain('KL (nats)          0.193147\n');
+    expect(stdout).toContain('win rate           0.666667\n');
+  });
+
+  it('answers within half a second, start of the process included', () => {
+    const times = ['bon:32', 'won:32', 'bon:4'].map((procedure) => {
+      const start = performance.now();
+      theory('--procedure', procedure, '--transform', 'optimal', '--kl', '1');
+      return performance.now() - start;
+    });
+    expect(Math.min(...times)).toBeLessThan(500);
+  });
+
+  it.each([
+    [
+      ['--beta', '1', '--kl', '1'],
+      '--beta and --kl contradict each other, for each determines the other; give one of them',
+    ],
+    [[], 'neither --beta nor --kl is given; give one of them, for example --kl 0.5'],
+    [['--beta', '0'], '--beta is "0"; it must be a number above 0'],
+    [['--kl', '-1'], '--kl is "-1"; it must be a number above 0'],
+    [['--kl', 'much'], '--kl is "much"; it must be a number above 0'],
+    [['--kl', 'Infinity'], '--kl is "Infinity"; it must be a number above 0'],
+  ])('says what is wrong with %j', (args, message) => {
+    const outcome = infalign(['theory', '--procedure', 'bon:4', '--transform', 'identity', ...args]);
+    expect(outcome).toEqual({ code: 1, signal: null, stdout: '', stderr: `infalign: ${message}\n` });
+  });
+
+  it('lists what is allowed for an unknown procedure or transformation', () => {
+    const procedure = infalign(['theory', '--procedure', 'best:4', '--transform', 'identity', '--kl', '1']);
+    expect(procedure).toMatchObject({ code: 1, stdout: '' });
+    expect(procedure.stderr).toMatch(/^infalign: .*'best:4'.*standard, bon:N, won:N, kth:K\/N/);
+    const transform = infalign(['theory', '--procedure', 'bon:4', '--transform', 'square', '--kl', '1']);
+    expect(transform).toMatchObject({ code: 1, stdout: '' });
+    expect(transform.stderr).toMatch(/^infalign: .*'square'.*identity, log, .*exp:T/);
+  });
+});

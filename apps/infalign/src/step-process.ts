@@ -1,0 +1,60 @@
+import { fork } from 'node:child_process';
+import { InputError } from '@infalign/core';
+import type { RunningStep } from '@infalign/experiment';
+
+/** What the process of a step tells the one that started it. */
+export type StepMessage =
+  | { readonly kind: 'progress'; readonly phase: string; readonly done: number; readonly total: number }
+  | { readonly kind: 'failed'; readonly isInputError: boolean; readonly message: string; readonly stack: string };
+
+/** The name of the command that runs one step; it is not for people. */
+export const stepCommandName = 'run-step';
+
+/**
+ * Starts the process of a step. It has TensorFlow's threads set, and ends by itself when this process is gone.
+ *
+ * @param threads TensorFlow's threads in it
+ */
+export function startStepProcess(
+  name: string,
+  out: string,
+  threads: number,
+  onProgress: (message: Extract<StepMessage, { kind: 'progress' }>) => void,
+): RunningStep {
+  const child = fork(process.argv[1]!, [stepCommandName, name, '--out', out], {
+    env: {
+      ...process.env,
+      TF_CPP_MIN_LOG_LEVEL: process.env.TF_CPP_MIN_LOG_LEVEL ?? '2',
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      TF_NUM_INTEROP_THREADS: '1',
+    },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  let failure: Error | undefined;
+  child.on('message', (message: StepMessage) => {
+    if (message.kind === 'progress') onProgress(message);
+    else failure = stepError(name, message);
+  });
+  const finished = new Promise<void>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      if (code === 0) resolve();
+      else {
+        reject(
+          failure ??
+            new InputError(
+              `step ${name} was ended by ${signal ?? `exit code ${code}`}, perhaps for want of memory. ` +
+                'What it had done is kept: run again with --resume.',
+            ),
+        );
+      }
+    });
+  });
+  return { finished, stop: () => child.kill('SIGTERM') };
+}
+
+function stepError(name: string, { isInputError, message, stack }: Extract<StepMessage, { kind: 'failed' }>): Error {
+  const error = isInputError ? new InputError(`step ${name}: ${message}`) : new Error(`step ${name}: ${message}`);
+  if (!isInputError) error.stack = stack;
+  return error;
+}

@@ -1,0 +1,262 @@
+import { cpus, platform, arch, totalmem } from 'node:os';
+import {
+  bootstrapMean,
+  calibrateReward,
+  calibrationCurve,
+  calibrationQuality,
+  frontierCurve,
+  frontierPoint,
+  parseProcedure,
+  parseTransformation,
+  rawBeta,
+  sortedReferences,
+  winRateEstimator,
+} from '@infalign/core';
+import type { ExperimentResults } from '@infalign/report';
+import type { Experiment } from '@infalign/run-config';
+import type { ExperimentFolder } from './experiment-folder.js';
+import { planSteps, policyRuns, stepNames } from './plan.js';
+import type { RankedResponse } from './ranked-responses.js';
+import type { LanguageModelResult } from './steps/language-model.js';
+import type { PolicyRunResult } from './steps/policy-run.js';
+import type { HeldOutReferencesResult } from './steps/references.js';
+import type { RewardModelResult } from './steps/reward-model.js';
+import { readText } from './stored-text.js';
+
+/** What the results tell of their making that the experiment's folder does not hold. */
+export interface ResultsContext {
+  readonly experiment: Experiment;
+  /** The experiment with all defaults filled in, as YAML. */
+  readonly settings: string;
+  readonly folder: ExperimentFolder;
+  /** Version of infalign. */
+  readonly version: string;
+  /** Versions of other software by name. */
+  readonly software: Readonly<Record<string, string>>;
+}
+
+const datasetNames = {
+  'state-of-the-union': 'State of the Union addresses',
+  'hh-rlhf': 'Anthropic HH-RLHF',
+} as const;
+
+/** Puts together what the steps of a finished experiment have left. */
+export function collectResults(context: ResultsContext): ExperimentResults {
+  const { experiment, folder, settings } = context;
+  const runs = policyRuns(experiment).map(({ name }) => folder.result<PolicyRunResult>(name));
+  const references = folder.result<HeldOutReferencesResult>(stepNames.heldOutReferences);
+  const base = folder.result<LanguageModelResult>(stepNames.base);
+  const klsOfCurves = curveKls(runs);
+  return {
+    schema_version: 1,
+    name: experiment.name,
+    version: context.version,
+    seed: experiment.seed,
+    dataset: {
+      name: datasetNames[experiment.dataset.kind],
+      training_prompts: experiment.prompts.train,
+      calibration_prompts: experiment.prompts.calibration,
+      evaluation_prompts: experiment.prompts.evaluation,
+    },
+    procedures: [...experiment.procedures],
+    samples_per_prompt: experiment.evaluation.samples,
+    base_model: {
+      parameters: base.parameters,
+      vocabulary: experiment.tokenizer.vocabulary,
+      training_tokens: base.trainingTokens,
+      training_loss: [...base.trainingLoss],
+      validation_loss: [...base.validationLoss],
+    },
+    proxy: rewardModel(folder.result<RewardModelResult>(stepNames.rewardModel)),
+    judge: rewardModel(folder.result<RewardModelResult>(stepNames.judge)),
+    reward_agreement: references.agreement,
+    calibration: calibration(experiment, references),
+    frontiers: experiment.procedures.map((procedure) => ({
+      procedure,
+      points: frontierCurve(parseProcedure(procedure), klsOfCurves).map(({ kl, winRate }) => ({
+        kl,
+        win_rate: winRate,
+      })),
+    })),
+    method_curves: experiment.procedures.flatMap((procedure) =>
+      experiment.runs.transforms.map((transformation) => ({
+        procedure,
+        transformation,
+        points: klsOfCurves.map((kl) => ({
+          kl,
+          win_rate:
+            kl === 0
+              ? 0.5
+              : frontierPoint(parseProcedure(procedure), parseTransformation(transformation), { kl }).winRate,
+        })),
+      })),
+    ),
+    runs: runs.map((run) => runResults(experiment, run, references)),
+    samples: samples(context, runs, references),
+    settings,
+    machine: {
+      platform: `${platform()} ${arch()}`,
+      processor: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      memory_bytes: totalmem(),
+      software: { node: process.versions.node, ...context.software },
+    },
+    times: times(context),
+  };
+}
+
+/** KL at which exact curves are drawn: denser near zero, where they are steep, and beyond the largest measured KL. */
+function curveKls(runs: readonly PolicyRunResult[]): number[] {
+  const largest = Math.max(1, ...runs.flatMap((run) => run.evaluation.map((prompt) => prompt.klExact)));
+  const measured = Math.max(1, ...runs.map((run) => mean(run.evaluation.map((prompt) => prompt.klExact))));
+  const end = Math.min(1.6 * measured, Math.max(largest, 1.2 * measured));
+  const count = 40;
+  return Array.from({ length: count + 1 }, (_, index) => end * (index / count) ** 2);
+}
+
+function rewardModel({
+  parameters,
+  trainingPairs,
+  heldOutPairs,
+  accuracy,
+}: RewardModelResult): ExperimentResults['proxy'] {
+  return { parameters, training_pairs: trainingPairs, held_out_pairs: heldOutPairs, accuracy };
+}
+
+function calibration(
+  experiment: Experiment,
+  { calibration: prompts }: HeldOutReferencesResult,
+): ExperimentResults['calibration'] {
+  const calibrated = (references: number): number[] =>
+    prompts.flatMap(({ rewards, fresh }) => {
+      const sorted = sortedReferences(rewards.slice(0, references));
+      return fresh.map((reward) => calibrateReward(reward, sorted));
+    });
+  const quality = (references: number) => {
+    const { kolmogorovSmirnov, meanAbsoluteError } = calibrationQuality(calibrated(references));
+    return { kolmogorov_smirnov: kolmogorovSmirnov, mean_absolute_error: meanAbsoluteError };
+  };
+  const all = calibrated(experiment.calibration.references);
+  const curve = calibrationCurve(all);
+  const bins = 20;
+  const histogram = new Array<number>(bins).fill(0);
+  for (const value of all) histogram[Math.min(bins - 1, Math.floor(value * bins))]! += 1 / all.length;
+  return {
+    references_per_prompt: experiment.calibration.references,
+    prompts: prompts.length,
+    rollouts_per_prompt: experiment.evaluation.samples,
+    ...quality(experiment.calibration.references),
+    curve: Array.from(curve.nominal, (nominal, index) => ({ nominal, empirical: curve.empirical[index]! })),
+    histogram,
+    by_references: [...new Set([4, 8, 16, 32, 64, 100, 300, experiment.calibration.references])]
+      .filter((references) => references <= experiment.calibration.references)
+      .sort((a, b) => a - b)
+      .map((references) => ({ references, ...quality(references) })),
+  };
+}
+
+function runResults(
+  experiment: Experiment,
+  { run, beta, training, evaluation }: PolicyRunResult,
+  references: HeldOutReferencesResult,
+): ExperimentResults['runs'][number] {
+  const interval = (label: string, values: readonly number[]) => {
+    const { mean, low, high } = bootstrapMean(values, {
+      seed: `${experiment.seed}/${run.name}/${label}`,
+      resamples: experiment.evaluation.bootstrapResamples,
+    });
+    return { mean, low, high };
+  };
+  const scorers = [
+    ['proxy', 'rewards', 'rewards'],
+    ['judge', 'judgeRewards', 'judgeRewards'],
+  ] as const;
+  return {
+    name: run.name,
+    transformation: run.transform,
+    seed: run.seed,
+    target_kl: run.targetKl ?? null,
+    beta: { normalised: beta, raw: rawBeta(parseTransformation(run.transform), beta) },
+    kl: {
+      exact: interval(
+        'kl-exact',
+        evaluation.map((prompt) => prompt.klExact),
+      ),
+      k1: interval(
+        'kl-k1',
+        evaluation.map((prompt) => prompt.klK1),
+      ),
+      k3: interval(
+        'kl-k3',
+        evaluation.map((prompt) => prompt.klK3),
+      ),
+    },
+    win_rates: experiment.procedures.flatMap((procedure) => {
+      const winRate = winRateEstimator(parseProcedure(procedure));
+      return scorers.map(([scorer, own, other]) => ({
+        procedure,
+        scorer,
+        ...interval(
+          `${procedure}-${scorer}`,
+          evaluation.map((prompt, index) => winRate(prompt[own], references.evaluation[index]![other])),
+        ),
+      }));
+    }),
+    training: training.map((statistics) => ({
+      iteration: statistics.iteration,
+      transformed_reward: statistics.meanTransformedReward,
+      calibrated_reward: statistics.meanCalibratedReward,
+      kl: statistics.kl,
+      beta: statistics.beta,
+      clip_fraction: statistics.clipFraction,
+      value_loss: experiment.ppo.advantages === 'value' ? statistics.valueLoss : null,
+      response_tokens: statistics.responseTokens,
+      entropy: null,
+    })),
+  };
+}
+
+function samples(
+  { folder }: ResultsContext,
+  runs: readonly PolicyRunResult[],
+  references: HeldOutReferencesResult,
+): ExperimentResults['samples'] {
+  const prompts = new Map(readText(folder).prompts.evaluation.map((prompt) => [prompt.id, prompt.text]));
+  return references.samples.map(({ promptId, responses }, index) => {
+    const sorted = sortedReferences(references.evaluation[index]!.rewards);
+    const shown = (ranked: readonly RankedResponse[]) =>
+      ranked.map(({ rank, text, reward, judgeReward }) => ({
+        rank,
+        text,
+        proxy_reward: reward,
+        judge_reward: judgeReward,
+        calibrated_reward: calibrateReward(reward, sorted),
+      }));
+    return {
+      prompt_id: promptId,
+      prompt: prompts.get(promptId)!,
+      policies: [
+        { run: null, responses: shown(responses) },
+        ...runs.map((run) => ({ run: run.run.name, responses: shown(run.samples[index]!.responses) })),
+      ],
+    };
+  });
+}
+
+function times({ experiment, folder }: ResultsContext): ExperimentResults['times'] {
+  const steps = planSteps(experiment)
+    .map(({ name }) => ({ name, ...folder.times(name) }))
+    .sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1));
+  const start = Date.parse(steps[0]!.startedAt);
+  const end = Math.max(...steps.map((step) => Date.parse(step.startedAt) + 1000 * step.seconds));
+  return {
+    started_at: steps[0]!.startedAt,
+    total_seconds: (end - start) / 1000,
+    peak_memory_bytes: Math.max(...steps.map((step) => step.peakMemoryBytes)),
+    steps: steps.map(({ name, seconds }) => ({ name, seconds })),
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

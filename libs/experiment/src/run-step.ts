@@ -1,0 +1,64 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InputError } from '@infalign/core';
+import { acquireLogLock } from '@infalign/rollout-stream';
+import { policyRuns, stepNames } from './plan.js';
+import type { StepBody, StepContext } from './step-context.js';
+import { languageModelStep } from './steps/language-model.js';
+import { policyRunStep } from './steps/policy-run.js';
+import { heldOutReferencesStep, trainingReferencesStep } from './steps/references.js';
+import { rewardModelStep } from './steps/reward-model.js';
+import { textStep } from './steps/text.js';
+
+const bodies: Readonly<Record<string, StepBody>> = {
+  [stepNames.text]: textStep,
+  [stepNames.base]: languageModelStep('base'),
+  [stepNames.judgeBase]: languageModelStep('judge'),
+  [stepNames.rewardModel]: rewardModelStep('reward'),
+  [stepNames.judge]: rewardModelStep('judge'),
+  [stepNames.trainingReferences]: trainingReferencesStep,
+  [stepNames.heldOutReferences]: heldOutReferencesStep,
+};
+
+/**
+ * Runs one step in this process, with the tfjs backend that it has registered, and leaves its result in its folder.
+ *
+ * @throws Error if the experiment has no such step; otherwise what the step throws
+ */
+export async function runStep(name: string, context: StepContext): Promise<void> {
+  const body = bodies[name] ?? (isPolicyRun(name, context) ? policyRunStep(name) : undefined);
+  if (!body) throw new Error(`the experiment has no step ${name}`);
+  const release = await waitForLock(context.folder.step(name));
+  try {
+    const startedAt = new Date().toISOString();
+    const start = performance.now();
+    const result = await body(context);
+    context.folder.finish(name, result, {
+      startedAt,
+      seconds: (performance.now() - start) / 1000,
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    });
+  } finally {
+    release();
+  }
+}
+
+/** How long the process of an attempt that was killed may take to notice that it is to end. */
+const lockPatienceMs = 60_000;
+
+/** A step's folder is written to by one process. */
+async function waitForLock(folder: string): Promise<() => void> {
+  mkdirSync(folder, { recursive: true });
+  for (const end = performance.now() + lockPatienceMs; ; await sleep(200)) {
+    try {
+      return acquireLogLock(join(folder, 'step.lock'));
+    } catch (error) {
+      if (!(error instanceof InputError) || performance.now() > end) throw error;
+    }
+  }
+}
+
+function isPolicyRun(name: string, { experiment }: StepContext): boolean {
+  return policyRuns(experiment).some((run) => run.name === name);
+}

@@ -1,0 +1,18 @@
+import type { Experiment } from '@infalign/run-config';
+import type { ExperimentFolder } from './experiment-folder.js';
+
+/** What a step is given to work with. */
+export interface StepContext {
+  readonly experiment: Experiment;
+  readonly folder: ExperimentFolder;
+  /** Where downloaded datasets are kept between experiments. */
+  readonly cacheFolder: string;
+  /**
+   * Tells how far a phase of the step is: `done` of `total` things. Steps compute without a pause; waiting for this lets
+   * the process see signals and messages.
+   */
+  progress(phase: string, done: number, total: number): Promise<void>;
+}
+
+/** A step's work: leaves files in its folder and returns its result, JSON data that is a function of the experiment alone. */
+export type StepBody = (context: StepContext) => Promise<unknown>;

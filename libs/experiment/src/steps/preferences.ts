@@ -1,0 +1,125 @@
+import { join } from 'node:path';
+import { hasCheckpoint, publishCheckpoint, readCheckpoint } from '@infalign/checkpoint';
+import { InputError } from '@infalign/core';
+import { vaderPairs, type PreferencePair, type Prompt } from '@infalign/datasets';
+import { createEagerModel, type Tokenizer } from '@infalign/language-model';
+import type { Experiment } from '@infalign/run-config';
+import { readModel } from '../model-checkpoint.js';
+import { stepNames } from '../plan.js';
+import type { StepContext } from '../step-context.js';
+import { readText, type StoredText } from '../stored-text.js';
+
+/** Preference pairs, those that a model learns from apart from those that its accuracy is measured on. */
+export interface Preferences {
+  readonly training: readonly PreferencePair[];
+  readonly heldOut: readonly PreferencePair[];
+}
+
+/** Which reward model's preferences. */
+export type RewardModelName = 'reward' | 'judge';
+
+/** Responses sampled for a prompt, two a pair. */
+const responsesPerPrompt = 16;
+/** Pairs that a prompt yields at least, on average: some tie and are dropped. */
+const pairsPerPrompt = 4;
+/** Prompts whose responses are sampled together; the number of prompts is a multiple of it. */
+const promptsPerBatch = 32;
+/** How often prompts are gone through, where too many pairs tie. */
+const maxRounds = 8;
+
+interface Wanted {
+  readonly pairs: number;
+  readonly heldOutPairs: number;
+}
+
+/** The prompts that a reward model's pairs begin with: one a pair where people compared, fewer where pairs are sampled. */
+export function rewardPrompts({ pairs, heldOutPairs }: Wanted, human: boolean): number {
+  if (human) return pairs + heldOutPairs;
+  return promptsPerBatch * Math.ceil((pairs + heldOutPairs) / pairsPerPrompt / promptsPerBatch);
+}
+
+/**
+ * The preference pairs of a reward model. People's are in the text; others are sampled from the base policy, labelled by
+ * sentiment, and kept in the step's folder, so that a step that was cut off does not sample them again. Pairs of one
+ * prompt are never on both sides.
+ */
+export async function preferences(name: RewardModelName, context: StepContext): Promise<Preferences> {
+  const text = readText(context.folder);
+  const wanted = wantedPairs(context.experiment, name);
+  const pairs =
+    context.experiment.rewardModel.labels === 'human'
+      ? text.humanPairs[name]
+      : await sampledPairs(name, text, wanted, context);
+  return divided(pairs, wanted);
+}
+
+function wantedPairs(experiment: Experiment, name: RewardModelName): Wanted {
+  return name === 'reward' ? experiment.rewardModel : experiment.judge;
+}
+
+/** Held-out pairs from the first prompts, the others for training; a prompt on the border gives its rest to neither. */
+function divided(pairs: readonly PreferencePair[], { heldOutPairs, pairs: trainingPairs }: Wanted): Preferences {
+  const heldOut = pairs.slice(0, heldOutPairs);
+  const heldOutPrompts = new Set(heldOut.map((pair) => pair.promptId));
+  return {
+    heldOut,
+    training: pairs.filter((pair) => !heldOutPrompts.has(pair.promptId)).slice(0, trainingPairs),
+  };
+}
+
+async function sampledPairs(
+  name: RewardModelName,
+  text: StoredText,
+  wanted: Wanted,
+  { experiment, folder, progress }: StepContext,
+): Promise<readonly PreferencePair[]> {
+  const store = join(folder.step(name === 'reward' ? stepNames.rewardModel : stepNames.judge), 'pairs');
+  if (hasCheckpoint(store)) {
+    return JSON.parse(readCheckpoint(store).files.get('pairs.json')!.toString()) as PreferencePair[];
+  }
+  const base = readModel(join(folder.step(stepNames.base), 'model'));
+  const policy = createEagerModel(base.config, base.weights);
+  const pairs: PreferencePair[] = [];
+  const prompts = text.prompts[name];
+  const found = (): number => divided(pairs, wanted).training.length;
+  for (let sampled = 0; found() < wanted.pairs; sampled += promptsPerBatch) {
+    const round = Math.floor(sampled / prompts.length);
+    if (round >= maxRounds) {
+      throw new InputError(
+        `${round * responsesPerPrompt} responses to each of ${prompts.length} prompts gave only ${found()} pairs that do not tie ` +
+          `in sentiment, of ${wanted.pairs} asked for. Ask for fewer pairs, for longer responses, or train the base model longer.`,
+      );
+    }
+    const batch = prompts.slice(sampled % prompts.length, (sampled % prompts.length) + promptsPerBatch);
+    const responses = policy.sample(
+      batch.flatMap(({ id, tokens }) =>
+        Array.from({ length: responsesPerPrompt }, (_, index) => ({
+          promptTokens: tokens,
+          randomSeed: ['preference', experiment.seed, id, round * responsesPerPrompt + index],
+        })),
+      ),
+      experiment.sampling,
+    );
+    batch.forEach((prompt, index) => {
+      const own = responses.slice(index * responsesPerPrompt, (index + 1) * responsesPerPrompt);
+      pairs.push(
+        ...labelled(
+          prompt,
+          own.map((response) => response.responseTokens),
+          text.tokenizer,
+        ),
+      );
+    });
+    await progress('sampling and labelling pairs', Math.min(found(), wanted.pairs), wanted.pairs);
+  }
+  policy.dispose();
+  publishCheckpoint(store, new Map([['pairs.json', JSON.stringify(pairs)]]), null);
+  return pairs;
+}
+
+function labelled(prompt: Prompt, responses: readonly Int32Array[], tokenizer: Tokenizer): PreferencePair[] {
+  return vaderPairs(
+    prompt,
+    responses.map((tokens) => ({ tokens: Array.from(tokens), text: tokenizer.decode(tokens) })),
+  );
+}

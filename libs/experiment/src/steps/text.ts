@@ -1,0 +1,62 @@
+import { loadDataset, type TextCodec } from '@infalign/datasets';
+import { trainTokenizer, type Tokenizer } from '@infalign/language-model';
+import { storeText } from '../stored-text.js';
+import type { StepBody } from '../step-context.js';
+import { rewardPrompts } from './preferences.js';
+
+/** Share of the documents that calibration, evaluation and validation come from. */
+const heldOutShare = 0.1;
+
+/** Reads the dataset, trains the tokenizer, and draws the sets of prompts. */
+export const textStep: StepBody = async ({ experiment, folder, cacheFolder, progress }) => {
+  const { seed } = experiment;
+  await progress('reading the dataset', 0, 3);
+  const dataset = await loadDataset(experiment.dataset, { seed, heldOutShare, cacheFolder });
+  await progress('training the tokenizer', 1, 3);
+  const tokenizer = trainTokenizer(dataset.trainingTexts, experiment.tokenizer.vocabulary);
+  await progress('drawing prompts', 2, 3);
+  const codec: TextCodec = {
+    encode: (text) => tokenizer.encode(text),
+    decode: (tokens) => tokenizer.decode(Array.from(tokens)),
+  };
+  const human = experiment.rewardModel.labels === 'human';
+  const { maxResponseTokens } = experiment.sampling;
+  const prompts = dataset.drawPrompts({
+    codec,
+    seed,
+    tokens: experiment.prompts.tokens,
+    counts: {
+      train: experiment.prompts.train,
+      calibration: experiment.prompts.calibration,
+      evaluation: experiment.prompts.evaluation,
+      reward: rewardPrompts(experiment.rewardModel, human),
+      judge: rewardPrompts(experiment.judge, human),
+    },
+    comparedWithin: human ? maxResponseTokens : undefined,
+  });
+  const options = { codec, maxResponseTokens, endOfText: tokenizer.endOfText };
+  const training = concatenated(dataset.trainingTexts, tokenizer);
+  storeText(folder, {
+    tokenizer,
+    training,
+    heldOut: concatenated(dataset.heldOutTexts, tokenizer),
+    prompts,
+    humanPairs: {
+      reward: human ? dataset.humanPairs(prompts.reward, options) : [],
+      judge: human ? dataset.humanPairs(prompts.judge, options) : [],
+    },
+  });
+  return { vocabulary: tokenizer.vocabSize, trainingTokens: training.length };
+};
+
+function concatenated(texts: readonly string[], tokenizer: Tokenizer): Uint16Array {
+  const documents = texts.map((text) => tokenizer.encode(text));
+  const tokens = new Uint16Array(documents.reduce((sum, document) => sum + document.length + 1, 0));
+  let offset = 0;
+  for (const document of documents) {
+    tokens.set(document, offset);
+    offset += document.length;
+    tokens[offset++] = tokenizer.endOfText;
+  }
+  return tokens;
+}

@@ -1,0 +1,93 @@
+import { seededRandom } from '@infalign/core';
+import type { PreferencePair } from '@infalign/datasets';
+import {
+  createEagerModel,
+  createTrainer,
+  withHeads,
+  type LanguageModelConfig,
+  type Weights,
+} from '@infalign/language-model';
+import { linearSchedule, preferenceLoss } from '@infalign/rl';
+import { slice } from '@tensorflow/tfjs-core';
+
+import { trainResumably } from './train-resumably.js';
+
+/** How a reward model is trained. */
+export interface RewardTraining {
+  readonly epochs: number;
+  /** Pairs a step. */
+  readonly batch: number;
+  readonly learningRate: number;
+}
+
+/**
+ * Trains a reward model on preference pairs (Bradley–Terry), from the weights of a language model.
+ *
+ * @param weights of the language model that it starts from
+ */
+export async function trainRewardModel(options: {
+  readonly folder: string;
+  readonly config: LanguageModelConfig;
+  readonly weights: Weights;
+  readonly training: RewardTraining;
+  readonly pairs: readonly PreferencePair[];
+  readonly seed: number;
+  onProgress(done: number, total: number): Promise<void>;
+}): Promise<{ readonly weights: Weights; readonly trainingLoss: number[] }> {
+  const { config, training, pairs, seed } = options;
+  const model = createEagerModel(config, withHeads(config, options.weights, ['reward']));
+  const trainer = createTrainer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+  const stepsPerEpoch = Math.ceil(pairs.length / training.batch);
+  const steps = training.epochs * stepsPerEpoch;
+  let order: { readonly epoch: number; readonly pairs: readonly PreferencePair[] } | undefined;
+
+  const trainingLoss = await trainResumably<number[]>({
+    folder: options.folder,
+    model,
+    trainer,
+    steps,
+    log: [],
+    step(index, log) {
+      const epoch = Math.floor(index / stepsPerEpoch);
+      if (order?.epoch !== epoch) order = { epoch, pairs: shuffled(pairs, 'pairs', seed, epoch) };
+      const start = (index % stepsPerEpoch) * training.batch;
+      const batch = order.pairs.slice(start, start + training.batch);
+      const { loss } = trainer.step(
+        // The chosen responses first, then the rejected ones in the same order.
+        [
+          ...batch.map(({ promptTokens, chosen }) => ({ promptTokens, responseTokens: chosen })),
+          ...batch.map(({ promptTokens, rejected }) => ({ promptTokens, responseTokens: rejected })),
+        ],
+        (outputs) => {
+          const rewards = outputs.rewards();
+          return preferenceLoss(slice(rewards, 0, batch.length), slice(rewards, batch.length, batch.length));
+        },
+        {
+          learningRate: linearSchedule(index, {
+            peak: training.learningRate,
+            final: 0,
+            warmupSteps: Math.floor(steps / 20),
+            totalSteps: steps,
+          }),
+          maxGradientNorm: 1,
+          temperature: 1,
+        },
+      );
+      log.push(loss);
+    },
+    onProgress: (done) => options.onProgress(done, steps),
+  });
+  const weights = model.weights();
+  model.dispose();
+  return { weights, trainingLoss };
+}
+
+function shuffled<T>(items: readonly T[], ...seed: readonly (string | number)[]): T[] {
+  const random = seededRandom(...seed);
+  const result = [...items];
+  for (let last = result.length - 1; last > 0; last--) {
+    const other = random.integer(last + 1);
+    [result[last], result[other]] = [result[other]!, result[last]!];
+  }
+  return result;
+}
