@@ -22,7 +22,7 @@ export interface RewardIndex {
   entries(): Iterable<[string, number]>;
 }
 
-/** What V8 takes for a map entry, a short string and the three numbers kept beside it. */
+/** What V8 takes for a map entry and a short string, and the three numbers kept beside them. */
 const BYTES_PER_PROMPT = 160;
 const SLAB_REWARDS = 1 << 16;
 
@@ -33,8 +33,10 @@ const SLAB_REWARDS = 1 << 16;
  */
 export function createRewardIndex(file: string): RewardIndex {
   const numbers = new Map<string, number>();
-  const lines: number[] = [];
-  const rewards: { slab: number; start: number; count: number }[] = [];
+  // Typed arrays beside the map, instead of an object a prompt: a third of the memory, and nothing for the collector.
+  let lines = new Float64Array(1024);
+  let counts = new Uint32Array(1024);
+  let starts = new Float64Array(1024); // number of the slab · SLAB_REWARDS + place in it
   const slabs: Float64Array[] = [];
   let slabFilled = SLAB_REWARDS;
   let rewardBytes = 0;
@@ -49,26 +51,39 @@ export function createRewardIndex(file: string): RewardIndex {
     add(promptId, line, values) {
       const earlier = numbers.get(promptId);
       if (earlier !== undefined) throw duplicatePrompt(file, promptId, lines[earlier]!, line);
+      const prompt = numbers.size;
       const count = values.length;
       if (slabFilled + count > SLAB_REWARDS) {
         slabs.push(new Float64Array(Math.max(SLAB_REWARDS, count)));
         slabFilled = 0;
       }
       slabs.at(-1)!.set(values, slabFilled);
-      rewards.push({ slab: slabs.length - 1, start: slabFilled, count });
+      if (prompt === lines.length) {
+        lines = grown(lines, new Float64Array(2 * prompt));
+        counts = grown(counts, new Uint32Array(2 * prompt));
+        starts = grown(starts, new Float64Array(2 * prompt));
+      }
+      lines[prompt] = line;
+      counts[prompt] = count;
+      starts[prompt] = (slabs.length - 1) * SLAB_REWARDS + slabFilled;
+      numbers.set(promptId, prompt);
       slabFilled += count;
       rewardBytes += 8 * count;
-      numbers.set(promptId, lines.length);
-      lines.push(line);
     },
     find: (promptId) => numbers.get(promptId),
     rewards(prompt) {
-      const { slab, start, count } = rewards[prompt]!;
-      return slabs[slab]!.subarray(start, start + count);
+      const slab = Math.floor(starts[prompt]! / SLAB_REWARDS);
+      const start = starts[prompt]! % SLAB_REWARDS;
+      return slabs[slab]!.subarray(start, start + counts[prompt]!);
     },
     line: (prompt) => lines[prompt]!,
     entries: () => numbers.entries(),
   };
+}
+
+function grown<Numbers extends Float64Array | Uint32Array>(values: Numbers, larger: Numbers): Numbers {
+  larger.set(values);
+  return larger;
 }
 
 /** The message for a prompt whose rewards stand on two lines of one file. */

@@ -158,11 +158,11 @@ export function createRewardLineReader(
     if (typeof object !== 'object' || object === null || Array.isArray(object)) {
       return fail(`is ${describe(object)}; each line must be one object such as ${shape}`);
     }
-    const fields = new Map<string, unknown>(Object.entries(object));
+    const fields = object as Readonly<Record<string, unknown>>;
     const need = (name: string): unknown =>
-      fields.has(name)
-        ? fields.get(name)
-        : fail(`the field "${name}" is missing (this line has ${quotedList([...fields.keys()])}); expected ${shape}`);
+      Object.hasOwn(fields, name)
+        ? fields[name]
+        : fail(`the field "${name}" is missing (this line has ${quotedList(Object.keys(fields))}); expected ${shape}`);
 
     const id = need('prompt_id');
     if (typeof id === 'string') {
@@ -185,7 +185,7 @@ export function createRewardLineReader(
       rewards.forEach((value: unknown, index) => append(finite(value, `rewards[${index}]`, fail)));
     }
 
-    const reserved = reservedFields.find((name) => fields.has(name));
+    const reserved = reservedFields.find((name) => Object.hasOwn(fields, name));
     if (reserved !== undefined) {
       fail(`has a field "${reserved}" already, which would be there twice; remove or rename it first`);
     }
