@@ -77,11 +77,15 @@ describe('infalign calibrate', () => {
       rewards.map((reward, index) => ({ prompt_id, reward, index })),
     );
     const ownFile = files.write('own.jsonl', jsonLines(own));
-    const { stdout } = calibrate('--rollouts', ownFile, '--reference', referenceFile, '--leave-one-out');
-    parsed(stdout).forEach(({ calibrated_reward }, index) => {
+    const { stdout } = calibrate(
+      ...['--rollouts', ownFile, '--reference', referenceFile, '--leave-one-out', '--transform', 'log'],
+    );
+    parsed(stdout).forEach(({ calibrated_reward, transformed_reward }, index) => {
       const { prompt_id, reward, index: itself } = own[index]!;
       const others = rewardsOf.get(prompt_id)!.filter((_, other) => other !== itself);
-      expect(calibrated_reward).toBeCloseTo(bruteForce(reward, others), 12);
+      const expected = bruteForce(reward, others);
+      expect(calibrated_reward).toBeCloseTo(expected, 12);
+      expect(transformed_reward).toBeCloseTo(Math.log(Math.max(expected, 1 / (2 * others.length))), 12);
     });
 
     const foreign = files.write('foreign.jsonl', jsonLines([own[0]!, { prompt_id: own[0]!.prompt_id, reward: 77 }]));

@@ -86,7 +86,7 @@ function createEstimates(files: { policy: string; reference: string }, procedure
       requireDraws(files.policy, pair.policyLine, pair.promptId, pair.policyRewards.length);
       requireDraws(files.reference, pair.referenceLine, pair.promptId, pair.referenceRewards.length);
       if (count === winRates.length) {
-        const larger = new Float64Array(2 * count);
+        const larger = new Float64Array(Math.ceil(1.5 * count));
         larger.set(winRates);
         winRates = larger;
       }

@@ -143,6 +143,26 @@ describe('annotateRollouts', () => {
     }
   });
 
+  it('keeps the order of a great many rollouts of one prompt', async () => {
+    const many = Array.from({ length: 30_000 }, (_, index) => ({
+      prompt_id: index % 50 === 0 ? 'b' : 'a',
+      reward: index,
+    }));
+    const input = files.write('great-many.jsonl', jsonLines(many));
+    const references = files.write(
+      'two.jsonl',
+      '{"prompt_id":"a","rewards":[999.5,7000.5]}\n{"prompt_id":"b","rewards":[5]}\n',
+    );
+    const { text } = await annotated(input, references, SPILLED);
+    const { text: inMemory } = await annotated(input, references, IN_MEMORY);
+    expect(text === inMemory).toBe(true);
+    const ranks = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { rank: number }).rank);
+    expect([1, 50, 999, 1001, 7001, 29_999].map((index) => ranks[index])).toEqual([0, 1, 0, 1, 2, 2]);
+  });
+
   it('names a rollout whose prompt has no reference rewards', async () => {
     const input = files.write('unknown.jsonl', '{"prompt_id":"a","reward":1}\n{"prompt_id":"b","reward":1}\n');
     const references = files.write('unknown-reference.jsonl', '{"prompt_id":"a","rewards":[1]}\n');
