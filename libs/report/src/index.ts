@@ -1,3 +1,7 @@
+export { assessRun, pointsAboveFrontier, type Assessment, type PointAboveFrontier } from './assessment.js';
+export { renderFrontierFigure } from './figures/frontier-figure.js';
+export type { Theme } from './figures/palette.js';
+export { renderReport } from './render-report.js';
 export {
   experimentResultsSchema,
   RESULTS_SCHEMA_VERSION,
@@ -8,3 +12,4 @@ export {
   type Scorer,
   type WinRateResult,
 } from './results.js';
+export { formatResults, parseResults } from './results-file.js';
