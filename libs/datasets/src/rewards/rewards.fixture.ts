@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RandomSource } from '@infalign/core';
+import { afterAll } from 'vitest';
 
-/** A new folder for a test's files, with an empty one in it for temporary files. */
+/** A new folder for the files of a test file, removed when its tests are over. */
 export function newTestFolder(): {
   write: (name: string, content: string | Uint8Array) => string;
   path: (name: string) => string;
@@ -11,6 +12,7 @@ export function newTestFolder(): {
   list: () => string[];
 } {
   const folder = mkdtempSync(join(tmpdir(), 'infalign-test-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const path = (name: string) => join(folder, name);
   return {
     folder,
