@@ -8,6 +8,18 @@ export {
   type CalibrationCurve,
   type CalibrationQuality,
 } from './calibration.js';
+export { alignedPolicy, type AlignedPolicy } from './aligned-policy.js';
+export {
+  bestOfPolicy,
+  betaForKl,
+  frontierCurve,
+  frontierPoint,
+  optimalTransformation,
+  theory,
+  type BestOfPolicy,
+  type FrontierPoint,
+  type Strength,
+} from './frontier.js';
 export { InputError } from './input-error.js';
 export { estimateKl, type KlEstimate } from './kl-estimate.js';
 export {

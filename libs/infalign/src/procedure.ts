@@ -28,11 +28,11 @@ export const standardProcedure: Procedure = {
   orderStatistics: [{ draws: 1, rank: 1, weight: 1 }],
 };
 
-const LARGEST_DRAWS = 10_000;
+const LARGEST_DRAWS = 1000;
 
 /**
  * Best-of-N: draw N, keep the best.
- * @throws InputError if N is not a whole number from 1 to 10,000
+ * @throws InputError if N is not a whole number from 1 to 1000
  */
 export function bestOf(draws: number): Procedure {
   return { name: `bon:${draws}`, orderStatistics: [orderStatistic(`bon:${draws}`, 1, draws)] };
@@ -40,7 +40,7 @@ export function bestOf(draws: number): Procedure {
 
 /**
  * Worst-of-N: draw N, the worst counts (an adversary picks).
- * @throws InputError if N is not a whole number from 1 to 10,000
+ * @throws InputError if N is not a whole number from 1 to 1000
  */
 export function worstOf(draws: number): Procedure {
   return { name: `won:${draws}`, orderStatistics: [orderStatistic(`won:${draws}`, draws, draws)] };
@@ -48,7 +48,7 @@ export function worstOf(draws: number): Procedure {
 
 /**
  * The k-th best of N: k = 1 is best-of-N, k = N worst-of-N.
- * @throws InputError unless k and N are whole numbers, 1 ≤ k ≤ N ≤ 10,000
+ * @throws InputError unless k and N are whole numbers, 1 ≤ k ≤ N ≤ 1000
  */
 export function kthBestOf(rank: number, draws: number): Procedure {
   const name = `kth:${rank}/${draws}`;

@@ -1,0 +1,220 @@
+import { alignedPolicy, assertBeta, type AlignedPolicy } from './aligned-policy.js';
+import { bracketedRoot } from './bracketed-root.js';
+import { InputError } from './input-error.js';
+import { optimalPolicy, tryOptimalPolicy } from './optimal-policy.js';
+import { parseProcedure, type Procedure } from './procedure.js';
+import { logTransformation, parseTransformation, type Transformation } from './transformation.js';
+
+/** What an aligned policy reaches, exactly, when calibrated rewards have no ties: independent of prompt, reward and πref. */
+export interface FrontierPoint {
+  /** Name of the inference-time procedure. */
+  procedure: string;
+  /** Name of the transformation. */
+  transform: string;
+  /** Raw β: of f = e^{Φ/β}/Z with the untransformed formula of Φ. See normalisedBeta for the other. */
+  beta: number;
+  /** KL(π‖πref) in nats. */
+  kl: number;
+  /** Win rate of one draw over one draw of πref. */
+  standardWinRate: number;
+  /** Win rate of T(π) over T(πref). */
+  winRate: number;
+}
+
+/** How strongly the policy is held to πref: by a raw β, or by the KL in nats that it is to have. */
+export type Strength = { beta: number } | { kl: number };
+
+/**
+ * The exact yardstick for one question in text, as the command line asks it.
+ *
+ * @param query procedure and transform as parseProcedure and parseTransformation read them, or transform 'optimal' (see
+ *   optimalPolicy); and either a raw beta > 0 or a kl > 0
+ * @throws InputError for unknown names, for both or neither of beta and kl, and for a kl that is out of reach
+ */
+export function theory(query: { procedure: string; transform: string; beta?: number; kl?: number }): FrontierPoint {
+  const procedure = parseProcedure(query.procedure);
+  const { beta, kl } = query;
+  if (beta !== undefined && kl !== undefined) throw new InputError('give either beta or kl: each determines the other');
+  const transformation = query.transform.trim() === 'optimal' ? 'optimal' : parseTransformation(query.transform);
+  if (beta !== undefined) return frontierPoint(procedure, transformation, { beta });
+  if (kl !== undefined) return frontierPoint(procedure, transformation, { kl });
+  throw new InputError('give a beta or a kl: the strength that the policy is aligned with');
+}
+
+/**
+ * KL and win rates of the policy aligned on a transformation, evaluated for a procedure. Accurate to 1e-9 for β from 1e-9 to
+ * 1e9 times the transformation's standard deviation.
+ *
+ * @param transformation a transformation, or 'optimal' for the fixed point of this procedure at this strength
+ * @throws InputError if β or the KL is not above 0, or the KL is out of reach for this transformation; the message gives the limit
+ */
+export function frontierPoint(
+  procedure: Procedure,
+  transformation: Transformation | 'optimal',
+  strength: Strength,
+): FrontierPoint {
+  if (transformation === 'optimal') return optimalPoint(procedure, strength, 1);
+  const beta = 'beta' in strength ? strength.beta : betaForKl(transformation, strength.kl);
+  const policy = alignedPolicy(transformation.apply, beta);
+  return {
+    procedure: procedure.name,
+    transform: transformation.name,
+    beta,
+    kl: policy.kl,
+    standardWinRate: policy.standardWinRate,
+    winRate: policy.winRate(procedure),
+  };
+}
+
+/**
+ * The raw β at which the policy aligned on a transformation has the given KL; KL never increases with β.
+ *
+ * @param kl nats, above 0
+ * @throws InputError if the KL is not above 0, or out of reach: because Φ is largest on a whole interval, or because the policy
+ *   would be a point mass in double precision (from 25 nats on); the message gives the limit
+ */
+export function betaForKl(transformation: Transformation, kl: number): number {
+  return solveForKl(
+    kl,
+    (beta) => alignedPolicy(transformation.apply, beta),
+    transformation.standardDeviation,
+    transformation.standardDeviation * 1e-11,
+    transformation.name,
+  ).beta;
+}
+
+/**
+ * The best win rate that any policy reaches under a procedure, at each KL: for best-of-N the proven maximum, for standard its
+ * special case N = 1; for other procedures the only stationary policy there is (see optimalPolicy). A measured point above
+ * this curve, beyond its interval, is a bug in the measurement.
+ *
+ * @param kls KL in nats, each at least 0, in any order; 0 gives πref itself, with β = Infinity
+ * @throws InputError if a KL is below 0 or beyond double precision
+ */
+export function frontierCurve(procedure: Procedure, kls: ArrayLike<number>): FrontierPoint[] {
+  let nearbyBeta = 1;
+  return Array.from(kls, (kl) => {
+    if (kl === 0) {
+      const half = { beta: Infinity, kl: 0, standardWinRate: 0.5, winRate: 0.5 };
+      return { procedure: procedure.name, transform: 'optimal', ...half };
+    }
+    const point = optimalPoint(procedure, { kl }, nearbyBeta);
+    nearbyBeta = point.beta;
+    return point;
+  });
+}
+
+/**
+ * The optimal transformation itself (the paper's bon_fp and won_fp, for any procedure), to train with. It is best for this
+ * strength only, with the β returned beside it.
+ *
+ * @throws InputError as frontierPoint
+ */
+export function optimalTransformation(
+  procedure: Procedure,
+  strength: Strength,
+): { transformation: Transformation; beta: number } {
+  const { beta } = optimalPoint(procedure, strength, 1);
+  return { transformation: optimalPolicy(procedure, beta).transformation(), beta };
+}
+
+/** What the best-of-n policy reaches. */
+export interface BestOfPolicy {
+  kl: number;
+  standardWinRate: number;
+  winRate: number;
+}
+
+/**
+ * The best-of-n policy *as a policy*: each answer is the best of n draws of πref, so F(u) = uⁿ, KL = ln n − (n−1)/n, and its
+ * standard win rate is n/(n+1), as is its best-of-N win rate for every N. It is also the optimum of the log transformation at β = 1/(n−1).
+ *
+ * @param n at least 1; need not be whole
+ * @param procedure what is done with the policy's draws in turn
+ * @throws InputError if n is below 1
+ */
+export function bestOfPolicy(n: number, procedure: Procedure): BestOfPolicy {
+  if (!(n >= 1 && n < Infinity)) throw new InputError(`the n of a best-of-n policy must be at least 1, not ${n}`);
+  return {
+    kl: Math.log(n) - (n - 1) / n,
+    standardWinRate: n / (n + 1),
+    winRate: n === 1 ? 0.5 : alignedPolicy(logTransformation.apply, 1 / (n - 1)).winRate(procedure),
+  };
+}
+
+function optimalPoint(procedure: Procedure, strength: Strength, nearbyBeta: number): FrontierPoint {
+  let nearbyShot: number | undefined;
+  const nearby = (beta: number) => {
+    const policy = tryOptimalPolicy(procedure, beta, nearbyShot);
+    nearbyShot = policy?.shot ?? nearbyShot;
+    return policy;
+  };
+  const { beta, policy } =
+    'beta' in strength
+      ? { beta: strength.beta, policy: optimalPolicy(procedure, strength.beta) }
+      : solveForKl(strength.kl, nearby, nearbyBeta, 1e-280, `optimal for ${procedure.name}`);
+  const { kl, standardWinRate, winRate } = policy;
+  return { procedure: procedure.name, transform: 'optimal', beta, kl, standardWinRate, winRate };
+}
+
+/**
+ * Finds β with KL(β) = kl, for a KL that never increases with β.
+ *
+ * @param policyAt undefined where β is too small for double precision
+ * @param nearbyBeta where the search starts
+ * @param smallestBeta where it gives up
+ */
+function solveForKl<Policy extends Pick<AlignedPolicy, 'kl'>>(
+  kl: number,
+  policyAt: (beta: number) => Policy | undefined,
+  nearbyBeta: number,
+  smallestBeta: number,
+  name: string,
+): { beta: number; policy: Policy } {
+  if (!(kl > 0 && kl < Infinity)) throw new InputError(`the KL must be a number above 0 (in nats), not ${kl}`);
+  assertBeta(nearbyBeta);
+  // Remembered: each value costs a policy, and at the edge of double precision an answer must stand.
+  const known = new Map<number, number>();
+  const excessAt = (logBeta: number): number => {
+    let value = known.get(logBeta);
+    if (value === undefined) {
+      const policy = policyAt(Math.exp(logBeta));
+      value = policy === undefined ? Infinity : Math.log(Math.max(policy.kl, Number.MIN_VALUE) / kl);
+      known.set(logBeta, value);
+    }
+    return value;
+  };
+  const outOfReach = (limit: number) =>
+    new InputError(
+      `a KL of ${kl} is out of reach for ${name}: however small β, it does not exceed ${limit.toPrecision(4)} nats here; ` +
+        'ask for less',
+    );
+
+  // A bracket in ln β: `weak` has too little KL, `strong` enough.
+  const start = Math.log(nearbyBeta);
+  const startExcess = excessAt(start);
+  const direction = startExcess > 0 ? 1 : -1;
+  let near = start;
+  let far = start;
+  let farExcess = startExcess;
+  for (let reach = 1; farExcess * direction > 0; reach *= 1.7) {
+    near = far;
+    if (direction < 0 && near <= Math.log(smallestBeta)) throw outOfReach(kl * Math.exp(farExcess));
+    far = near + direction * reach;
+    if (direction < 0) far = Math.max(far, Math.log(smallestBeta));
+    if (far > 700) throw new InputError(`a KL of ${kl} is too small to find a β for`);
+    farExcess = excessAt(far);
+  }
+  let [strong, weak] = direction > 0 ? [near, far] : [far, near];
+  // Where the strong end is beyond double precision, move it inward until it is not.
+  for (let i = 0; excessAt(strong) === Infinity; i++) {
+    if (i === 30) throw outOfReach(kl * Math.exp(excessAt(weak)));
+    const middle = (strong + weak) / 2;
+    if (excessAt(middle) < 0) weak = middle;
+    else strong = middle;
+  }
+  const beta = Math.exp(bracketedRoot(excessAt, strong, weak, 1e-12));
+  const policy = policyAt(beta);
+  if (policy === undefined || Math.abs(policy.kl / kl - 1) > 1e-5) throw outOfReach(kl * Math.exp(excessAt(weak)));
+  return { beta, policy };
+}
