@@ -1,6 +1,7 @@
 import { InputError } from '@infalign/core';
 import { Command, CommanderError } from 'commander';
 import { calibrateCommand } from './commands/calibrate.js';
+import { doctorCommand } from './commands/doctor.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { runStepCommand } from './commands/run-step.js';
@@ -19,6 +20,7 @@ const COMMANDS: readonly (() => Command)[] = [
   theoryCommand,
   calibrateCommand,
   winRateCommand,
+  doctorCommand,
 ];
 
 const EXIT_USER_MISTAKE = 1;

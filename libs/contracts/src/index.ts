@@ -10,8 +10,16 @@ export {
   SamplingRequest,
   ScoredRollout,
 } from './generated/infalign/v1/rollout.js';
-export { CalibratorServiceService, type CalibratorServiceClient, type CalibratorServiceServer } from './generated/infalign/v1/calibrator.js';
-export { EvaluatorServiceService, type EvaluatorServiceClient, type EvaluatorServiceServer } from './generated/infalign/v1/evaluator.js';
+export {
+  CalibratorServiceService,
+  type CalibratorServiceClient,
+  type CalibratorServiceServer,
+} from './generated/infalign/v1/calibrator.js';
+export {
+  EvaluatorServiceService,
+  type EvaluatorServiceClient,
+  type EvaluatorServiceServer,
+} from './generated/infalign/v1/evaluator.js';
 export {
   PolicySamplerServiceService,
   type PolicySamplerServiceClient,

@@ -48,7 +48,10 @@ export function pretrainedFiles({ config, weights, tokenizerJson }: Pretrained):
     ],
   ]);
   if (!isReward) {
-    files.set(names.generation, json({ eos_token_id: config.eosTokenId, pad_token_id: config.eosTokenId, do_sample: true }));
+    files.set(
+      names.generation,
+      json({ eos_token_id: config.eosTokenId, pad_token_id: config.eosTokenId, do_sample: true }),
+    );
   }
   if (weights.has('value_head.weight')) files.set(names.valueHead, encodeSafetensors(select(isValue)));
   return files;
@@ -98,7 +101,9 @@ function configFile(config: LanguageModelConfig, architecture: Architecture): Re
     attention_bias: false,
     mlp_bias: false,
     torch_dtype: 'float32',
-    ...(architecture === 'LlamaForSequenceClassification' ? { num_labels: 1, id2label: { 0: 'reward' }, label2id: { reward: 0 } } : {}),
+    ...(architecture === 'LlamaForSequenceClassification'
+      ? { num_labels: 1, id2label: { 0: 'reward' }, label2id: { reward: 0 } }
+      : {}),
   };
 }
 
@@ -111,10 +116,16 @@ function parseConfig(text: string, fileName: string): LanguageModelConfig {
   }
   const number = (key: string): number => {
     const value = file[key];
-    if (typeof value !== 'number') throw new InputError(`${fileName}: ${key} is ${JSON.stringify(value)}, not a number.`);
+    if (typeof value !== 'number')
+      throw new InputError(`${fileName}: ${key} is ${JSON.stringify(value)}, not a number.`);
     return value;
   };
-  if (file.model_type !== 'llama' || file.hidden_act !== 'silu' || file.attention_bias === true || file.mlp_bias === true) {
+  if (
+    file.model_type !== 'llama' ||
+    file.hidden_act !== 'silu' ||
+    file.attention_bias === true ||
+    file.mlp_bias === true
+  ) {
     throw new InputError(`${fileName}: is not a model of the Llama family without biases, the only one that is read.`);
   }
   return {

@@ -100,7 +100,15 @@ export function createTokenizer(merges: readonly Merge[]): Tokenizer {
           truncation: null,
           padding: null,
           added_tokens: [
-            { id: 0, content: endOfTextToken, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
+            {
+              id: 0,
+              content: endOfTextToken,
+              single_word: false,
+              lstrip: false,
+              rstrip: false,
+              normalized: false,
+              special: true,
+            },
           ],
           normalizer: null,
           pre_tokenizer: byteLevel,
@@ -142,7 +150,8 @@ export function parseTokenizer(json: string, fileName: string): Tokenizer {
     throw refuse('is not JSON');
   }
   const { vocab, merges } = model ?? {};
-  if (typeof vocab !== 'object' || vocab === null || !Array.isArray(merges)) throw refuse('has no vocabulary or no merges');
+  if (typeof vocab !== 'object' || vocab === null || !Array.isArray(merges))
+    throw refuse('has no vocabulary or no merges');
   const vocabulary = vocab as Readonly<Record<string, number>>;
   if (vocabulary[endOfTextToken] !== 0) throw refuse(`does not number ${endOfTextToken} as 0`);
   for (const [character, byte] of characterBytes) {
@@ -152,7 +161,8 @@ export function parseTokenizer(json: string, fileName: string): Tokenizer {
     merges.map((merge: unknown, rank): Merge => {
       const [left, right] = Array.isArray(merge) ? (merge as string[]).map((part) => vocabulary[part]) : [];
       if (left === undefined || right === undefined) throw refuse(`has a merge of unknown tokens (number ${rank})`);
-      if (vocabulary[(merge as string[]).join('')] !== baseTokens + rank) throw refuse(`does not number merge ${rank} in order`);
+      if (vocabulary[(merge as string[]).join('')] !== baseTokens + rank)
+        throw refuse(`does not number merge ${rank} in order`);
       return [left, right];
     }),
   );

@@ -1,5 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-
 /**
  * The k1 estimator of KL(π ‖ πref) from one sample y ~ π: its log ratio d = log π(y) − log πref(y). Unbiased; can be
  * negative. Schulman, "Approximating KL Divergence" (2020).
@@ -48,20 +46,4 @@ export function klEstimates(logProbs: ArrayLike<number>, referenceLogProbs: Arra
     tokenK3 += k3(tokenLogRatio);
   }
   return { k1: k1(logRatio), k3: k3(logRatio), tokenK3 };
-}
-
-/**
- * The exact KL between pairs of next-token distributions: Σ_v p_v (log p_v − log q_v), p and q the softmax of each row.
- * Summed over the positions of a response y ~ π it is an unbiased estimate of KL(π(·|x) ‖ πref(·|x)), of lower
- * variance than any that looks only at the tokens drawn.
- *
- * @param logits of π, shape [n, vocabulary], already divided by the temperature
- * @param referenceLogits of πref, same shape and temperature
- * @returns KL in nats, shape [n]
- */
-export function nextTokenKl(logits: tf.Tensor2D, referenceLogits: tf.Tensor2D): tf.Tensor1D {
-  return tf.tidy(() => {
-    const logProbs = tf.logSoftmax(logits);
-    return tf.sum(tf.mul(tf.exp(logProbs), tf.sub(logProbs, tf.logSoftmax(referenceLogits))), 1);
-  });
 }

@@ -16,15 +16,21 @@ function fraction(defaultValue: number, description: string) {
   return z.number().min(0).max(1).default(defaultValue).describe(description);
 }
 
+/** What `parse` makes of a text, or what it says is wrong with it. */
+function attempt<Result>(parse: (text: string) => Result, text: string): { result: Result } | { problem: string } {
+  try {
+    return { result: parse(text) };
+  } catch (error) {
+    if (error instanceof InputError) return { problem: error.message };
+    throw error;
+  }
+}
+
 /** A text that `parse` reads. */
 function word(parse: (text: string) => unknown) {
   return z.string().superRefine((text, context) => {
-    try {
-      parse(text);
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
-    }
+    const attempted = attempt(parse, text);
+    if ('problem' in attempted) context.addIssue({ code: 'custom', message: attempted.problem });
   });
 }
 
@@ -222,9 +228,16 @@ const runs = z
     }
   });
 
-/** The most responses that the procedure draws at once (N). */
+/** The most responses that the procedure draws at once (N); none for what is no procedure, which is reported elsewhere. */
 function drawsOf(procedure: string): number {
-  return Math.max(...parseProcedure(procedure).orderStatistics.map(({ draws }) => draws));
+  const attempted = attempt(parseProcedure, procedure);
+  return 'result' in attempted ? Math.max(...attempted.result.orderStatistics.map(({ draws }) => draws)) : 0;
+}
+
+/** Whether the transformation is one without a finite-K correction. */
+function lacksCorrection(transform: string): boolean {
+  const attempted = attempt(parseTransformation, transform);
+  return 'result' in attempted && attempted.result.unbiasedEstimate === undefined;
 }
 
 /**
@@ -260,7 +273,12 @@ export const experimentSchema = z
       .describe('Sets of prompts; no prompt is in two of them.'),
     tokenizer: z
       .strictObject({
-        vocabulary: wholeNumber(257, 1024, 'Tokens of the byte-level BPE: 256 bytes, end-of-text, and merges.'),
+        vocabulary: z
+          .int()
+          .min(257)
+          .max(65_536)
+          .default(1024)
+          .describe('Tokens of the byte-level BPE: 256 bytes, end-of-text, and merges.'),
       })
       .prefault({})
       .describe('The tokenizer, trained on the same text as the language model.'),
@@ -367,7 +385,7 @@ export const experimentSchema = z
     }
     if (experiment.calibration.finite_k_correction) {
       experiment.runs.transforms.forEach((transform, index) => {
-        if (parseTransformation(transform).unbiasedEstimate === undefined) {
+        if (lacksCorrection(transform)) {
           complain(
             ['runs', 'transforms', index],
             `${transform} has no finite-K correction: leave it out, or calibration.finite_k_correction`,

@@ -33,12 +33,20 @@ export async function loadExperiment(path: string): Promise<Experiment> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new InputError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+    throw unreadable(path, error);
   }
   const experiment = parseExperiment(text, path);
   const { dataset } = experiment;
   if (dataset.kind !== 'hh-rlhf' || dataset.path === undefined) return experiment;
   return { ...experiment, dataset: { ...dataset, path: resolve(dirname(path), dataset.path) } };
+}
+
+function unreadable(path: string, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return new InputError(`${path}: no such file; name an experiment file`);
+  if (code === 'EISDIR') return new InputError(`${path}: is a folder; name an experiment file`);
+  if (code === 'EACCES') return new InputError(`${path}: permission denied; check who may read it`);
+  return error;
 }
 
 /** Like JSON.stringify, with the keys of every object in order, so that equal settings give equal text. */

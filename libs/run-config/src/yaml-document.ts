@@ -1,5 +1,5 @@
 import { InputError } from '@infalign/core';
-import { isMap, isScalar, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
 import type { z } from 'zod';
 import { allowedAt, fieldsAt } from './schema-description.js';
 
@@ -39,6 +39,12 @@ function dotted(path: readonly PropertyKey[]): string {
   );
 }
 
+function holdsAlias(node: Node): boolean {
+  let found = false;
+  visit(node, { Alias: () => ((found = true), visit.BREAK) });
+  return found;
+}
+
 /** A YAML file as plain data that still knows the line of each of its parts. */
 export interface YamlDocument {
   /** The file's content as plain data. */
@@ -63,6 +69,16 @@ export function readYaml(text: string, fileName: string): YamlDocument {
   if (broken.length > 0) {
     throw new InputError(broken.map((error) => `${at(error.pos[0])}: not valid YAML: ${error.message}`).join('\n'));
   }
+
+  visit(document, {
+    Alias(_, alias) {
+      // An alias stands for what was anchored before it; several stand for the same, but none may hold another.
+      const target = alias.resolve(document);
+      if (target !== undefined && !holdsAlias(target)) return;
+      const reason = target === undefined ? `there is no anchor &${alias.source}` : 'an alias within an alias';
+      throw new InputError(`${at(alias.range?.[0] ?? 0)}: not valid YAML: ${reason}`);
+    },
+  });
 
   const startOf = (node: unknown): number | undefined => (node as Node | null | undefined)?.range?.[0];
   const nodeAt = (path: readonly PropertyKey[]): unknown =>

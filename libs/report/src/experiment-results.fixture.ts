@@ -1,0 +1,200 @@
+import {
+  frontierCurve,
+  frontierPoint,
+  parseProcedure,
+  parseTransformation,
+  type RandomSource,
+  rawBeta,
+  seededRandom,
+} from '@infalign/core';
+import type { ExperimentResults, Interval, RunResults } from './results.js';
+
+/** Text as a hostile model could write it, for tests that nothing of it becomes markup. */
+export const HOSTILE_TEXT = `</script><script>document.title='broken'</script><img src=x onerror="document.title='broken'">&amp;'"\u0000\ud800`;
+
+const transformations = ['identity', 'exp:10', 'exp:-10'];
+const procedures = ['standard', 'bon:4', 'won:4'];
+const targetKls = [0.25, 0.6, 1.2];
+
+/**
+ * Results that no experiment measured: made up from a seed, with the exact curves of the core library and measured points
+ * that reach a plausible share of them.
+ */
+export function syntheticResults(seed = 1): ExperimentResults {
+  const random = seededRandom('synthetic-results', seed);
+  const kls = Array.from({ length: 31 }, (_, index) => 2 * (index / 30) ** 2);
+  const exact = (procedure: string, transformation: string, kl: number) =>
+    kl === 0 ? 0.5 : frontierPoint(parseProcedure(procedure), parseTransformation(transformation), { kl }).winRate;
+  const runs = transformations.flatMap((transformation) =>
+    targetKls.map((target) => syntheticRun(random, transformation, target, exact)),
+  );
+  return {
+    schema_version: 1,
+    name: 'synthetic',
+    version: '0.1.0',
+    seed,
+    dataset: {
+      name: 'State of the Union addresses',
+      training_prompts: 256,
+      calibration_prompts: 64,
+      evaluation_prompts: 96,
+    },
+    procedures,
+    samples_per_prompt: 64,
+    base_model: {
+      parameters: 1_213_568,
+      vocabulary: 1024,
+      training_tokens: 5_120_000,
+      training_loss: lossCurve(random, 50, 0),
+      validation_loss: lossCurve(random, 10, 0.12),
+    },
+    proxy: {
+      parameters: 1_213_697,
+      training_pairs: 10_000,
+      held_out_pairs: 500,
+      accuracy: { mean: 0.694, low: 0.654, high: 0.734 },
+    },
+    judge: {
+      parameters: 2_541_889,
+      training_pairs: 10_000,
+      held_out_pairs: 500,
+      accuracy: { mean: 0.722, low: 0.682, high: 0.76 },
+    },
+    reward_agreement: 0.781,
+    calibration: syntheticCalibration(random),
+    frontiers: procedures.map((procedure) => ({
+      procedure,
+      points: frontierCurve(parseProcedure(procedure), kls).map(({ kl, winRate }) => ({ kl, win_rate: winRate })),
+    })),
+    method_curves: procedures.flatMap((procedure) =>
+      transformations.map((transformation) => ({
+        procedure,
+        transformation,
+        points: kls.map((kl) => ({ kl, win_rate: exact(procedure, transformation, kl) })),
+      })),
+    ),
+    runs,
+    samples: ['The people of this country', 'In the year that has passed since my last message, the Congress'].map(
+      (prompt, index) => ({
+        prompt_id: `evaluation-${index}`,
+        prompt,
+        policies: [null, ...runs.map((run) => run.name)].map((run) => ({ run, responses: syntheticResponses(random) })),
+      }),
+    ),
+    settings:
+      'name: synthetic\nseed: 1\nruns:\n  transforms: [identity, exp:10, exp:-10]\n  target_kls: [0.25, 0.6, 1.2]\n',
+    machine: {
+      platform: 'linux x64',
+      processor: 'A processor of some kind',
+      cores: 2,
+      memory_bytes: 8 * 2 ** 30,
+      software: { tensorflow: '2.19.0', node: '20.20.2' },
+    },
+    times: {
+      started_at: '2026-01-02T03:04:05.000Z',
+      total_seconds: 712.5,
+      peak_memory_bytes: 2.1 * 2 ** 30 - ((2.1 * 2 ** 30) % 1),
+      steps: [
+        { name: 'text', seconds: 4.2 },
+        { name: 'base', seconds: 181.3 },
+        { name: 'reward-model', seconds: 95 },
+        ...runs.map((run) => ({ name: run.name, seconds: 40 + 10 * random.uniform() })),
+      ],
+    },
+  };
+}
+
+function syntheticRun(
+  random: RandomSource,
+  transformation: string,
+  target: number,
+  exact: (procedure: string, transformation: string, kl: number) => number,
+): RunResults {
+  const kl = target * (1 + 0.04 * random.normal());
+  const iterations = 90;
+  const beta = 0.2 + 0.3 / target;
+  return {
+    name: `runs/${transformation.replaceAll(':', '-')}-kl-${target}-seed-1`,
+    transformation,
+    seed: 1,
+    target_kl: target,
+    beta: { normalised: beta, raw: rawBeta(parseTransformation(transformation), beta) },
+    kl: {
+      exact: around(kl, 0.03),
+      k1: around(kl * (1 + 0.03 * random.normal()), 0.06),
+      k3: around(kl * (1 + 0.05 * random.normal()), 0.09),
+    },
+    win_rates: procedures.flatMap((procedure) => {
+      const gain = exact(procedure, transformation, kl) - 0.5;
+      const proxy = 0.5 + gain * (0.78 + 0.08 * random.uniform());
+      return [
+        { procedure, scorer: 'proxy' as const, ...around(proxy, 0.013) },
+        { procedure, scorer: 'judge' as const, ...around(0.5 + (proxy - 0.5) * 0.82, 0.017) },
+      ];
+    }),
+    training: Array.from({ length: iterations }, (_, iteration) => {
+      const progress = 1 - Math.exp(-iteration / 25);
+      return {
+        iteration,
+        transformed_reward: 0.8 * progress * Math.sqrt(target) + 0.08 * random.normal(),
+        calibrated_reward: Math.min(1, 0.5 + 0.2 * progress * Math.sqrt(target) + 0.012 * random.normal()),
+        kl: target * progress + 0.03 * random.normal(),
+        beta: beta * (0.6 + 0.4 * progress),
+        clip_fraction: Math.abs(0.02 + 0.006 * random.normal()),
+        value_loss: null,
+        response_tokens: 17 + 2 * progress + 0.3 * random.normal(),
+        entropy: 4.1 - 0.4 * progress + 0.02 * random.normal(),
+      };
+    }),
+  };
+}
+
+function around(mean: number, halfWidth: number): Interval {
+  return { mean, low: mean - halfWidth, high: mean + halfWidth };
+}
+
+function lossCurve(random: RandomSource, points: number, offset: number) {
+  return Array.from({ length: points }, (_, index) => {
+    const step = Math.round((2500 * (index + 1)) / points);
+    return { step, loss: 4.1 + offset + 2.8 * Math.exp(-step / 300) + 0.03 * random.normal() };
+  });
+}
+
+function syntheticCalibration(random: RandomSource): ExperimentResults['calibration'] {
+  const weights = Array.from({ length: 20 }, () => 1 + 0.04 * random.normal());
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return {
+    references_per_prompt: 100,
+    prompts: 64,
+    rollouts_per_prompt: 64,
+    kolmogorov_smirnov: 0.0132,
+    mean_absolute_error: 0.0041,
+    curve: Array.from({ length: 51 }, (_, index) => {
+      const nominal = index / 50;
+      return { nominal, empirical: nominal + 0.02 * Math.sin(2 * Math.PI * nominal) };
+    }),
+    histogram: weights.map((weight) => weight / total),
+    by_references: [4, 8, 16, 32, 64, 100].map((references) => ({
+      references,
+      kolmogorov_smirnov: 0.5 / references + 0.008,
+      mean_absolute_error: 0.2 / references + 0.003,
+    })),
+  };
+}
+
+const words =
+  'the of and to in that our for we is it are with this have be as not will by on people peace government law great'.split(
+    ' ',
+  );
+
+function syntheticResponses(
+  random: RandomSource,
+): ExperimentResults['samples'][number]['policies'][number]['responses'] {
+  return (['best', 'median', 'worst'] as const).map((rank, index) => ({
+    rank,
+    text: Array.from({ length: 14 }, () => words[random.integer(words.length)] ?? '').join(' '),
+    proxy_reward: 1.5 - 1.4 * index + 0.2 * random.normal(),
+    judge_reward: 1.2 - 1.1 * index + 0.3 * random.normal(),
+    calibrated_reward: [0.99, 0.55, 0.04][index] ?? 0.5,
+  }));
+}

@@ -1,0 +1,52 @@
+import { experimentSchema } from './experiment-schema.js';
+import { allowedValues, schemaNode, type SchemaNode } from './schema-description.js';
+
+const introduction = `# The experiment file
+
+An experiment is one YAML file; [\`experiments/\`](../experiments) has examples. This page lists every setting. It is
+generated from the schema that the program checks files with; a test keeps the two the same.
+
+A file needs \`name\`, \`dataset\` and \`runs\`; everything else has a default. A setting that does not exist, a value out of
+range and settings that contradict each other are errors, which name the line, and nothing is run.
+`;
+
+/** The page \`docs/experiment.md\`: every setting of the experiment file. */
+export function experimentReference(): string {
+  const top = Object.entries(schemaNode(experimentSchema).properties ?? {});
+  const plain = top.filter(([, node]) => !isMap(node));
+  const sections = top.filter(([, node]) => isMap(node));
+  const rows = (fields: [string, SchemaNode][]) => table(fields.map(([name, node]) => row(name, node)));
+  return [introduction, '## At the top', rows(plain), ...sections.flatMap(([name, node]) => section(name, node))].join(
+    '\n\n',
+  );
+}
+
+function isMap(node: SchemaNode): boolean {
+  return node.properties !== undefined || node.oneOf !== undefined;
+}
+
+/** A map's own fields, and the maps within it after it. */
+function section(path: string, node: SchemaNode): string[] {
+  const options = node.oneOf ?? [node];
+  const lines = [`## \`${path}\``, node.description ?? ''];
+  for (const option of options) {
+    const fields = Object.entries(option.properties ?? {});
+    const kind = option.properties?.['kind'];
+    if (kind !== undefined) lines.push(`### \`${path}: { kind: ${kind.const} }\``, kind.description ?? '');
+    const own = fields.filter(([name, field]) => !isMap(field) && !(kind !== undefined && name === 'kind'));
+    if (own.length > 0) lines.push(table(own.map(([name, field]) => row(name, field, option.required))));
+    for (const [name, field] of fields) if (isMap(field)) lines.push(...section(`${path}.${name}`, field));
+  }
+  return lines;
+}
+
+function row(name: string, node: SchemaNode, required: readonly string[] = ['name']): string[] {
+  const fallback =
+    node.default !== undefined ? `\`${JSON.stringify(node.default)}\`` : required.includes(name) ? 'required' : 'none';
+  return [`\`${name}\``, node.description ?? '', allowedValues(node), fallback];
+}
+
+function table(rows: readonly string[][]): string {
+  const cells = [['setting', 'what it is', 'allowed', 'default'], ['---', '---', '---', '---'], ...rows];
+  return cells.map((row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n');
+}

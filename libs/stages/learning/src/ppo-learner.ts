@@ -1,0 +1,254 @@
+import { tensor1d, add, mul, type Scalar } from '@tensorflow/tfjs-core';
+import type { CalibratedRollout, LearningStatistics } from '@infalign/contracts';
+import { InputError, seededRandom } from '@infalign/core';
+import type { LanguageModel, OptimiserState, Trainer, TrainingOutputs, Weights } from '@infalign/language-model';
+import {
+  clippedPolicyLoss,
+  clippedValueLoss,
+  generalisedAdvantages,
+  initialTargetKlState,
+  klEstimates,
+  leaveOneOutAdvantages,
+  linearSchedule,
+  ratioStatistics,
+  tokenRewards,
+  updateTargetKl,
+  whiten,
+  type AdvantageEstimate,
+  type TargetKlState,
+} from '@infalign/rl';
+import { flattened, indicesByPrompt, learningRollouts, unflattened, type LearningRollout } from './batch.js';
+
+/** How PPO learns. */
+export interface PpoSettings {
+  /** Iterations of the whole run: the learning rate decays linearly to zero over them. */
+  readonly iterations: number;
+  /** Passes over the rollouts of an iteration. */
+  readonly epochs: number;
+  /** Optimiser steps a pass. */
+  readonly minibatches: number;
+  /** Of the first iteration. */
+  readonly learningRate: number;
+  /** Clip range of the probability ratio. */
+  readonly clipEpsilon: number;
+  /** Clip range of the value around its value at sampling. */
+  readonly valueClipEpsilon: number;
+  /** Weight of the value loss. */
+  readonly valueCoefficient: number;
+  /** Discount a token. */
+  readonly gamma: number;
+  /** λ of generalised advantage estimation. */
+  readonly gaeLambda: number;
+  /** Gradients are clipped to this global norm. */
+  readonly maxGradientNorm: number;
+  /**
+   * What a rollout is compared with: the mean over its prompt's other rollouts (which needs two or more a prompt, and
+   * uses neither gamma, λ nor the value head), or the value head.
+   */
+  readonly advantages: 'leave_one_out' | 'value';
+}
+
+/** The KL strength, on the scale of the normalised transformation. */
+export type KlStrength =
+  | { readonly beta: number }
+  /** β is moved until the KL is the target; it begins with the one whose exact optimum has that KL. */
+  | { readonly targetKl: number; readonly initialBeta: number };
+
+/** What a learner is made of. */
+export interface PpoLearnerParts {
+  /** The policy, which `trainer` trains; with a value head where advantages are taken from it. */
+  readonly policy: LanguageModel;
+  readonly trainer: Trainer;
+  /** πref. Never changes. */
+  readonly reference: LanguageModel;
+  readonly settings: PpoSettings;
+  readonly klStrength: KlStrength;
+  /** Seeds the order in which rollouts are learned from. */
+  readonly seed: number;
+}
+
+/** All that a learner's future depends on, beside what it is made of. */
+export interface PpoSnapshot {
+  /** Iterations done. */
+  readonly iteration: number;
+  readonly weights: Weights;
+  readonly optimiser: OptimiserState;
+  /** Null where β is fixed. Plain data. */
+  readonly targetKl: TargetKlState | null;
+}
+
+/** Proximal policy optimisation of one policy, iteration by iteration. */
+export interface PpoLearner {
+  /** Iterations done. */
+  readonly iteration: number;
+  /**
+   * One iteration: epochs × minibatches optimiser steps on the rollouts, which the policy as it is now has sampled.
+   *
+   * @throws InputError if a record is incomplete or not finite, temperatures differ, or a prompt has one rollout only
+   *   where advantages are taken against the others
+   */
+  learn(rollouts: readonly CalibratedRollout[]): LearningStatistics;
+  snapshot(): PpoSnapshot;
+  /** Goes back, or on, to a snapshot: what is learned from there is what would have been learned without a break. */
+  restore(snapshot: PpoSnapshot): void;
+}
+
+/**
+ * A learner of the KL-regularised objective E[R_Φ] − β·KL(π ‖ πref) (InfAlign, arXiv 2412.19792, Eq. 4) by PPO: a KL
+ * penalty on every token and the transformed reward on the last, advantages whitened over all tokens of an iteration.
+ * Rewards are used as they come: whitening them would rescale Φ, and so change β.
+ */
+export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
+  const { policy, trainer, reference, settings, klStrength, seed } = parts;
+  let iteration = 0;
+  let targetKl = 'targetKl' in klStrength ? initialTargetKlState(klStrength.targetKl, klStrength.initialBeta) : null;
+  return {
+    get iteration() {
+      return iteration;
+    },
+    learn(records) {
+      const rollouts = learningRollouts(records);
+      const sequences = rollouts.map((rollout) => rollout.sequence);
+      const { temperature } = sequences[0]!;
+      const referenceLogProbs = reference.responseLogProbs(sequences, temperature);
+      const kls = sequences.map(({ logProbs }, index) => klEstimates(logProbs, referenceLogProbs[index]!));
+
+      if (targetKl) targetKl = updateTargetKl(targetKl, mean(kls.map((kl) => kl.tokenK3)));
+      const beta = 'beta' in klStrength ? klStrength.beta : targetKl!.beta;
+      const rewards = rollouts.map(({ sequence, transformedReward }, index) =>
+        tokenRewards(sequence.logProbs, referenceLogProbs[index]!, transformedReward, beta),
+      );
+      const values = settings.advantages === 'value' ? policy.values(sequences) : undefined;
+      const estimates = values ? againstValues(rewards, values, settings) : againstOthers(rewards, rollouts);
+      const lengths = sequences.map((sequence) => sequence.responseTokens.length);
+      const advantages = unflattened(whiten(flattened(estimates.map((each) => each.advantages))), lengths);
+
+      const learningRate = linearSchedule(iteration, {
+        peak: settings.learningRate,
+        final: 0,
+        warmupSteps: 0,
+        totalSteps: settings.iterations,
+      });
+      const steps: StepStatistics[] = [];
+      for (let epoch = 0; epoch < settings.epochs; epoch++) {
+        const order = shuffled(rollouts.length, ['ppo-order', seed, iteration, epoch]);
+        for (const indices of split(order, settings.minibatches)) {
+          const pick = <Item>(items: readonly Item[]): Item[] => indices.map((index) => items[index]!);
+          steps.push(
+            learnMinibatch({
+              sequences: pick(sequences),
+              oldLogProbs: flattened(pick(sequences).map((sequence) => sequence.logProbs)),
+              advantages: flattened(pick(advantages)),
+              oldValues: values && flattened(pick(values)),
+              returns: flattened(pick(estimates).map((each) => each.returns)),
+              step: { learningRate, maxGradientNorm: settings.maxGradientNorm, temperature },
+            }),
+          );
+        }
+      }
+      iteration++;
+      return {
+        iteration,
+        rollouts: rollouts.length,
+        meanReward: mean(rollouts.map((rollout) => rollout.rawReward)),
+        meanCalibratedReward: mean(rollouts.map((rollout) => rollout.calibratedReward)),
+        meanTransformedReward: mean(rollouts.map((rollout) => rollout.transformedReward)),
+        kl: mean(kls.map((kl) => kl.k1)),
+        beta,
+        clipFraction: mean(steps.map((step) => step.clipFraction)),
+        policyLoss: mean(steps.map((step) => step.policyLoss)),
+        valueLoss: mean(steps.map((step) => step.valueLoss)),
+        gradientNorm: mean(steps.map((step) => step.gradientNorm)),
+        responseTokens: mean(lengths),
+      };
+    },
+    snapshot: () => ({ iteration, weights: policy.weights(), optimiser: trainer.optimiserState(), targetKl }),
+    restore(snapshot) {
+      policy.load(snapshot.weights);
+      trainer.load(snapshot.optimiser);
+      iteration = snapshot.iteration;
+      targetKl = snapshot.targetKl;
+    },
+  };
+
+  function learnMinibatch(minibatch: Minibatch): StepStatistics {
+    const { sequences, oldLogProbs, advantages, oldValues, returns, step } = minibatch;
+    const { clipEpsilon, valueClipEpsilon, valueCoefficient } = settings;
+    const statistics = { clipFraction: 0, policyLoss: 0, valueLoss: 0 };
+    const loss = (outputs: TrainingOutputs): Scalar => {
+      const logProbs = outputs.logProbs();
+      statistics.clipFraction = ratioStatistics(logProbs.dataSync(), oldLogProbs, clipEpsilon).clipFraction;
+      const policyLoss = clippedPolicyLoss(logProbs, tensor1d(oldLogProbs), tensor1d(advantages), clipEpsilon);
+      statistics.policyLoss = policyLoss.dataSync()[0]!;
+      if (!oldValues) return policyLoss;
+      const valueLoss = clippedValueLoss(outputs.values(), tensor1d(oldValues), tensor1d(returns), valueClipEpsilon);
+      statistics.valueLoss = valueLoss.dataSync()[0]!;
+      return add(policyLoss, mul(valueCoefficient, valueLoss));
+    };
+    const { gradientNorm } = trainer.step(sequences, loss, step);
+    return { ...statistics, gradientNorm };
+  }
+}
+
+interface Minibatch {
+  readonly sequences: Parameters<Trainer['step']>[0];
+  readonly oldLogProbs: Float32Array;
+  readonly advantages: Float32Array;
+  /** Undefined where no value head takes part. */
+  readonly oldValues: Float32Array | undefined;
+  readonly returns: Float32Array;
+  readonly step: Parameters<Trainer['step']>[2];
+}
+
+interface StepStatistics {
+  readonly clipFraction: number;
+  readonly policyLoss: number;
+  readonly valueLoss: number;
+  readonly gradientNorm: number;
+}
+
+function againstValues(
+  rewards: readonly Float64Array[],
+  values: readonly Float32Array[],
+  { gamma, gaeLambda }: PpoSettings,
+): AdvantageEstimate[] {
+  return rewards.map((each, index) => generalisedAdvantages(each, values[index]!, { discount: gamma, gaeLambda }));
+}
+
+function againstOthers(rewards: readonly Float64Array[], rollouts: readonly LearningRollout[]): AdvantageEstimate[] {
+  const estimates = new Array<AdvantageEstimate>(rewards.length);
+  for (const [promptId, indices] of indicesByPrompt(rollouts)) {
+    if (indices.length < 2) {
+      throw new InputError(
+        `Prompt ${promptId} has a single rollout: leave-one-out advantages need two or more, or set advantages to value.`,
+      );
+    }
+    leaveOneOutAdvantages(indices.map((index) => rewards[index]!)).forEach((estimate, position) => {
+      estimates[indices[position]!] = estimate;
+    });
+  }
+  return estimates;
+}
+
+/** The numbers below `length` in an order that depends on the seed alone (Fisher–Yates). */
+function shuffled(length: number, seedParts: readonly (string | number)[]): number[] {
+  const random = seededRandom(...seedParts);
+  const order = Array.from({ length }, (_, index) => index);
+  for (let last = length - 1; last > 0; last--) {
+    const other = random.integer(last + 1);
+    [order[last], order[other]] = [order[other]!, order[last]!];
+  }
+  return order;
+}
+
+/** `parts` runs of neighbours, as equal in length as can be; never an empty one. */
+function split(order: readonly number[], parts: number): number[][] {
+  const count = Math.min(parts, order.length);
+  return Array.from({ length: count }, (_, part) =>
+    order.slice(Math.floor((part * order.length) / count), Math.floor(((part + 1) * order.length) / count)),
+  );
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0) / values.length;
+}
