@@ -16,7 +16,7 @@ h1 { margin: 0.2rem 0 0.8rem; font-size: clamp(1.8rem, 4.5vw, 2.6rem); line-heig
 h2 { margin: 0 0 0.8rem; font-size: 1.35rem; letter-spacing: -0.01em; }
 h3 { margin: 0 0 0.5rem; font-size: 0.95rem; }
 .lead { max-width: 62rem; font-size: 1.08rem; }
-.lead, section p { overflow-wrap: break-word; }
+.lead, section p { overflow-wrap: break-word; text-wrap: pretty; }
 section { margin-top: 3rem; }
 section > p { max-width: 62rem; }
 nav { margin-top: 1.2rem; font-size: 0.9rem; }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { drawReportFigures } from './figures/report-figures.js';
-import { html, trustedHtml } from './html.js';
+import { type Html, html, trustedHtml } from './html.js';
 import { pageScript } from './page-script.js';
 import { pageStyle } from './page-style.js';
 import type { ExperimentResults } from './results.js';
@@ -19,7 +19,8 @@ import { samplesSection } from './sections/samples.js';
 export async function renderReport(results: ExperimentResults): Promise<string> {
   const [figures, vega] = await Promise.all([drawReportFigures(results), readVega()]);
   const hashes = [vega, pageScript].map((script) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`);
-  // Vega compiles its expressions with Function, which is what 'unsafe-eval' allows; specifications hold no text of others.
+  // Vega compiles its expressions with Function, which is what 'unsafe-eval' allows; text of others is data to it, never an
+  // expression.
   const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-eval' ${hashes.join(' ')}`;
   const training = trainingSection(results, figures);
   const samples = samplesSection(results);
@@ -43,22 +44,22 @@ export async function renderReport(results: ExperimentResults): Promise<string> 
           Interactive Data Lab), which stands in this file.
         </footer>
         <div id="tooltip" role="tooltip"></div>
-        <script>
-          ${trustedHtml(vega)};
-        </script>
-        <script>
-          ${trustedHtml(pageScript)};
-        </script>
+        ${[vega, pageScript].map(scriptElement)}
       </body>
     </html> `;
   return page.markup;
+}
+
+/** To the byte: its hash is what lets it run. */
+function scriptElement(script: string): Html {
+  return trustedHtml(`<script>${script}</script>`);
 }
 
 /** The browser build of Vega, with its licence, as a script element can hold it. */
 async function readVega(): Promise<string> {
   const build = new URL('./', import.meta.resolve('vega'));
   const [script, licence] = await Promise.all([
-    readFile(new URL('vega-core.min.js', build), 'utf8'),
+    readFile(new URL('vega.min.js', build), 'utf8'),
     readFile(new URL('../LICENSE', build), 'utf8'),
   ]);
   return `/*\n${licence.trim()}\n*/\n${script}`.replaceAll('</script', '<\\/script');

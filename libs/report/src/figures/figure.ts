@@ -50,7 +50,7 @@ function configuration(palette: Palette): Config {
       labelPadding: 6,
       titlePadding: 8,
     },
-    axisX: { grid: false, domain: true, ticks: true },
+    axisX: { grid: false, domain: true, ticks: true, labelFlush: false },
     title: {
       color: palette.ink,
       fontSize: 14,

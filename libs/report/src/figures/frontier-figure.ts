@@ -135,7 +135,7 @@ function frontierPanel(
       },
       {
         data: { values: basePolicies(procedure, domain) },
-        mark: { type: 'point', shape: CROSS, size: 22, color: palette.muted, strokeWidth: 1.3 },
+        mark: { type: 'point', shape: CROSS, size: 34, color: palette.muted, strokeWidth: 1.3 },
         encoding: { x, y, tooltip: [{ field: 'label', title: 'Base policy' }, ...exactTooltip] },
       },
       {
@@ -145,12 +145,12 @@ function frontierPanel(
       },
       {
         data: { values: measured },
-        mark: { type: 'rule', strokeWidth: 1.3, tooltip: false },
+        mark: { type: 'rule', strokeWidth: 1.5, tooltip: false },
         encoding: { x: { ...x, field: 'kl_low' }, x2: { field: 'kl_high' }, y, color, ...focus },
       },
       {
         data: { values: measured },
-        mark: { type: 'rule', strokeWidth: 1.3, tooltip: false },
+        mark: { type: 'rule', strokeWidth: 1.5, tooltip: false },
         encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' }, color, ...focus },
       },
       {
@@ -170,7 +170,7 @@ function frontierPanel(
                 } as const,
               ],
             }),
-        mark: { type: 'point', filled: true, size: 62, opacity: 1 },
+        mark: { type: 'point', filled: true, size: 46, opacity: 1 },
         encoding: { x, y, color, shape, tooltip: measuredTooltip, ...focus },
       },
     ],

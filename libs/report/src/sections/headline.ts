@@ -157,12 +157,12 @@ function frontierPanels(results: ExperimentResults, figures: ReportFigures): Htm
     ${panels('proxy')} ${panels('judge')}
     <p class="note">
       A point is a trained policy with 95&nbsp;% bootstrap intervals over prompts both ways; its line starts at the base
-      policy, (0, 50&nbsp;%). KL is the exact per-token one along sampled responses. The black line is computed, not
+      policy, (0, 50&nbsp;%). KL is the exact per-token one along sampled responses. The solid line is computed, not
       measured: with calibrated rewards the best win rate at a KL depends on neither the reward nor the model, so no
       policy can lie above it.
       ${
         results.procedures.some((procedure) => procedure !== 'standard' && !procedure.startsWith('bon:'))
-          ? 'For one sample and best of N it is the proven optimum; for the other procedures it is the best stationary solution known.'
+          ? 'For one sample and best of N it is the proven optimum; for the other procedures it is the only stationary solution there is.'
           : ''
       }
       ${rangeOfFrontier(results)}
