@@ -1,38 +1,29 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { rolldown } from 'rolldown';
 import type { TestProject } from 'vitest/node';
 import { inject } from 'vitest';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Path of the program's main.js, built from the sources as they are. */
+    /** Path of the program, compiled from the sources as they are. */
     program: string;
   }
 }
 
 /**
- * Builds the program from the workspace's sources, once for all test files: the tests run it as users do, in processes of
- * its own, and need no build before them. What comes from npm is not bundled. It lies inside the package, so that Node
- * finds node_modules from there.
+ * Compiles the program, incrementally, once for all test files: the tests run it as users do, in processes of its own.
  */
-export default async function buildProgram(project: TestProject): Promise<() => void> {
-  const root = fileURLToPath(new URL('..', import.meta.url));
-  mkdirSync(join(root, 'out-tsc'), { recursive: true });
-  const folder = mkdtempSync(join(root, 'out-tsc', 'program-'));
-  const bundle = await rolldown({
-    input: { main: join(root, 'src', 'main.ts') },
-    platform: 'node',
-    external: (id) => !/^(@infalign\/|[./])/.test(id),
-    resolve: { conditionNames: ['@infalign/source', 'import', 'node', 'default'] },
+export default function buildProgram(project: TestProject): void {
+  const root = fileURLToPath(new URL('../../..', import.meta.url));
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  execFileSync(process.execPath, [compiler, '--build', 'apps/infalign/tsconfig.lib.json'], {
+    cwd: root,
+    stdio: 'inherit',
   });
-  await bundle.write({ dir: folder, format: 'esm', sourcemap: true });
-  await bundle.close();
-  project.provide('program', join(folder, 'main.js'));
-  return () => rmSync(folder, { recursive: true, force: true });
+  project.provide('program', join(root, 'apps', 'infalign', 'bin', 'infalign.js'));
 }
 
 /** What a process did. */

@@ -36,7 +36,7 @@ function simulate({
   seed,
 }: Plant): number[] {
   const random = seededRandom('target-kl', seed);
-  let state = initialTargetKlState(targetKl, Math.sqrt(0.5 / targetKl));
+  let state = initialTargetKlState(targetKl, Math.sqrt(0.5 / targetKl), Math.ceil(0.6 * Math.min(60, iterations)));
   let tilt = 0;
   let measured = 0;
   return Array.from({ length: iterations }, (_, iteration) => {
@@ -86,10 +86,11 @@ describe('updateTargetKl', () => {
   });
 
   it('bounds its steps and its distance, and comes back at once when the KL does', () => {
-    let state = initialTargetKlState(0.5, 1);
+    let state = initialTargetKlState(0.5, 1, 1);
     for (let i = 0; i < 200; i++) {
       const next = updateTargetKl(state, 0);
-      expect(Math.abs(Math.log(next.beta / state.beta))).toBeLessThanOrEqual(0.25 + 1e-12);
+      // The first step goes where the start of the ramp asks for.
+      if (i > 0) expect(Math.abs(Math.log(next.beta / state.beta))).toBeLessThanOrEqual(0.25 + 1e-12);
       state = next;
     }
     expect(state.beta).toBeCloseTo(1 / 20, 10);
@@ -98,14 +99,14 @@ describe('updateTargetKl', () => {
   });
 
   it('is plain data: a state that went through JSON goes on as before', () => {
-    const state = updateTargetKl(updateTargetKl(initialTargetKlState(0.5, 0.7), 0.1), 0.2);
+    const state = updateTargetKl(updateTargetKl(initialTargetKlState(0.5, 0.7, 20), 0.1), 0.2);
     const revived = JSON.parse(JSON.stringify(state)) as typeof state;
     expect(updateTargetKl(revived, 0.3)).toEqual(updateTargetKl(state, 0.3));
   });
 
   it('refuses targets, betas and measurements that are no numbers', () => {
-    expect(() => initialTargetKlState(0, 1)).toThrow(/positive/);
-    expect(() => initialTargetKlState(1, Number.NaN)).toThrow(/positive/);
-    expect(() => updateTargetKl(initialTargetKlState(1, 1), Number.NaN)).toThrow(/finite/);
+    expect(() => initialTargetKlState(0, 1, 1)).toThrow(/positive/);
+    expect(() => initialTargetKlState(1, Number.NaN, 1)).toThrow(/positive/);
+    expect(() => updateTargetKl(initialTargetKlState(1, 1, 1), Number.NaN)).toThrow(/finite/);
   });
 });

@@ -48,6 +48,9 @@ export interface PpoSettings {
   readonly advantages: 'leave_one_out' | 'value';
 }
 
+/** Share of a run's iterations over which the KL that is aimed at rises to its target. */
+const rampShare = 0.6;
+
 /** The KL strength, on the scale of the normalised transformation. */
 export type KlStrength =
   | { readonly beta: number }
@@ -101,7 +104,10 @@ export interface PpoLearner {
 export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
   const { policy, trainer, reference, settings, klStrength, seed } = parts;
   let iteration = 0;
-  let targetKl = 'targetKl' in klStrength ? initialTargetKlState(klStrength.targetKl, klStrength.initialBeta) : null;
+  let targetKl =
+    'targetKl' in klStrength
+      ? initialTargetKlState(klStrength.targetKl, klStrength.initialBeta, Math.ceil(rampShare * settings.iterations))
+      : null;
   return {
     get iteration() {
       return iteration;

@@ -1,0 +1,130 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { seededRandom } from '@infalign/core';
+import { afterAll, describe, expect, it } from 'vitest';
+import { newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
+
+const folder = newTestFolder();
+afterAll(() => folder.remove());
+
+/** The whole method, as small as it goes. */
+const settings = `
+name: tiny
+seed: 3
+prompts: {tokens: 8, train: 16, calibration: 8, evaluation: 8}
+tokenizer: {vocabulary: 400}
+model: {hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, key_value_heads: 1, context: 32,
+  training: {steps: 60, batch: 16, window: 24, warmup_steps: 5, learning_rate: 5e-3}}
+judge: {pairs: 24, held_out_pairs: 8, model: {hidden_size: 48, intermediate_size: 96, layers: 1, heads: 2, key_value_heads: 1,
+  context: 32, training: {steps: 20, batch: 8, window: 24, warmup_steps: 5}}}
+sampling: {max_response_tokens: 16}
+calibration: {references: 16}
+runs: {transforms: ["exp:5"], target_kls: [0.2]}
+procedures: [standard, "bon:4"]
+ppo: {iterations: 3, prompts_per_iteration: 8, rollouts_per_prompt: 4, advantages: value}
+evaluation: {samples: 8, bootstrap_resamples: 200}
+`;
+const sentiment = `${settings}
+dataset: {kind: state-of-the-union}
+reward_model: {pairs: 24, held_out_pairs: 8}
+`;
+
+/** Runs the program; `killAfterMs` ends it, and it alone, by SIGKILL. */
+async function run(args: readonly string[], killAfterMs?: number): Promise<Outcome> {
+  const { child, ended } = startInfalign(['run', ...args], folder.temporaryFolder);
+  const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+  const outcome = await ended;
+  clearTimeout(timer);
+  return outcome;
+}
+
+function experiment(name: string, text: string): string {
+  return folder.write(`${name}.yaml`, text);
+}
+
+/** What the same seed must give again. */
+function reproducible(out: string): string {
+  const results = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Record<string, unknown>;
+  delete results.machine;
+  delete results.times;
+  return JSON.stringify(results);
+}
+
+describe('infalign run', () => {
+  it('goes from text to a report', { timeout: 180_000 }, async () => {
+    const out = folder.path('straight');
+    const { code, stdout, stderr } = await run([experiment('straight', sentiment), '--out', out]);
+    expect(stderr).toContain('8 of 8');
+    expect(code).toBe(0);
+    expect(stdout).toContain(join(out, 'report.html'));
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('exp:5');
+    const results = JSON.parse(reproducible(out)) as {
+      runs: { training: unknown[]; kl: { exact: { mean: number } } }[];
+    };
+    expect(results.runs).toHaveLength(1);
+    expect(results.runs[0]!.training).toHaveLength(3);
+    expect(results.runs[0]!.kl.exact.mean).toBeGreaterThan(0);
+  });
+
+  it('gives the same bytes when it is killed again and again, and resumed', { timeout: 400_000 }, async () => {
+    const out = folder.path('killed');
+    const file = experiment('killed', sentiment);
+    const random = seededRandom('kills');
+    let kills = 0;
+    for (let attempt = 0; attempt < 60; attempt++) {
+      const { code } = await run([file, '--out', out, '--resume'], 2000 + random.uniform() * 4000);
+      if (code === 0) break;
+      expect(code).toBeNull();
+      kills++;
+    }
+    expect(kills).toBeGreaterThan(2);
+    expect(reproducible(out)).toBe(reproducible(folder.path('straight')));
+  });
+
+  it('does not go on with another experiment, nor with one it was not asked to resume', async () => {
+    const out = folder.path('straight');
+    const other = await run([experiment('other', sentiment.replace('seed: 3', 'seed: 4')), '--out', out, '--resume']);
+    expect(other).toMatchObject({ code: 1, stdout: '' });
+    expect(other.stderr).toMatch(/holds another experiment.*--out/s);
+    const again = await run([experiment('straight', sentiment), '--out', out]);
+    expect(again.code).toBe(1);
+    expect(again.stderr).toContain('--resume');
+    mkdirSync(folder.path('foreign'));
+    writeFileSync(join(folder.path('foreign'), 'letter.txt'), 'Dear');
+    const foreign = await run([experiment('straight', sentiment), '--out', folder.path('foreign')]);
+    expect(foreign.code).toBe(1);
+    expect(readdirSync(folder.path('foreign'))).toEqual(['letter.txt']);
+  });
+
+  it('names a damaged checkpoint, and what to do about it', { timeout: 60_000 }, async () => {
+    const out = folder.path('straight');
+    const model = join(out, 'base', 'model', 'model.safetensors');
+    const bytes = readFileSync(model);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(model, bytes);
+    rmSync(join(out, 'reward-model'), { recursive: true });
+    const { code, stderr } = await run([experiment('straight', sentiment), '--out', out, '--resume']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/reward-model.*model\.safetensors.*damaged/s);
+    expect(stderr).not.toContain('    at ');
+  });
+
+  const comparisons = join(import.meta.dirname, '../../../../../shared/data/hh-rlhf');
+  it.skipIf(!existsSync(comparisons))(
+    'trains on people’s comparisons of HH-RLHF dialogues, from prompt to report',
+    { timeout: 240_000 },
+    async () => {
+      const out = folder.path('harmlessness');
+      const text = `${settings.replaceAll('context: 32', 'context: 64').replace('tokens: 8', 'tokens: 24')}
+dataset: {kind: hh-rlhf, path: ${comparisons}}
+reward_model: {labels: human, pairs: 24, held_out_pairs: 8}
+`;
+      const { code, stderr } = await run([experiment('harmlessness', text), '--out', out]);
+      expect(stderr).toContain('8 of 8');
+      expect(code).toBe(0);
+      const results = JSON.parse(reproducible(out)) as { dataset: { name: string }; samples: { prompt: string }[] };
+      expect(results.dataset.name).toBe('Anthropic HH-RLHF');
+      expect(results.samples[0]!.prompt).toContain('Assistant:');
+    },
+  );
+});
