@@ -1,0 +1,156 @@
+import '@tensorflow/tfjs-node';
+import { memory } from '@tensorflow/tfjs-core';
+import type { CalibratedRollout } from '@infalign/contracts';
+import { identityTransformation, InputError } from '@infalign/core';
+import type { LanguageModel } from '@infalign/language-model';
+import { describe, expect, it } from 'vitest';
+import { enumeratedTask, learnerOf, sampledRollouts, type Training } from './enumeration.fixture.js';
+import type { PpoLearner, PpoSettings } from './ppo-learner.js';
+
+const task = enumeratedTask(2);
+const settings: PpoSettings = {
+  iterations: 8,
+  epochs: 2,
+  minibatches: 2,
+  learningRate: 3e-3,
+  clipEpsilon: 0.2,
+  valueClipEpsilon: 0.2,
+  valueCoefficient: 0.1,
+  gamma: 1,
+  gaeLambda: 0.95,
+  maxGradientNorm: 1,
+  advantages: 'value',
+};
+const training: Training = {
+  settings,
+  klStrength: { targetKl: 0.3, initialBeta: 1 },
+  rolloutsPerPrompt: 16,
+  seed: 5,
+};
+
+const rolloutsFor = (policy: LanguageModel, iteration: number) =>
+  sampledRollouts(task, policy, identityTransformation, training, iteration);
+
+function learn({ learner, policy }: { learner: PpoLearner; policy: LanguageModel }, iterations: number) {
+  return Array.from({ length: iterations }, () => learner.learn(rolloutsFor(policy, learner.iteration)));
+}
+
+function altered(rollouts: CalibratedRollout[], index: number, change: (rollout: CalibratedRollout) => void) {
+  const copy = structuredClone(rollouts);
+  change(copy[index]!);
+  return copy;
+}
+
+describe('createPpoLearner', () => {
+  it('gives the same bytes and statistics for the same seed, and others for another', () => {
+    const [one, same, other] = [training, training, { ...training, seed: 6 }].map((each) => learnerOf(task, each));
+    const statistics = learn(one!, 2);
+    expect(learn(same!, 2)).toEqual(statistics);
+    expect(same!.learner.snapshot()).toEqual(one!.learner.snapshot());
+    expect(learn(other!, 2)).not.toEqual(statistics);
+  });
+
+  it('goes on from a snapshot, in a new learner, as it would have without a break', () => {
+    const unbroken = learnerOf(task, training);
+    learn(unbroken, 3);
+    const snapshot = unbroken.learner.snapshot();
+    const rest = learn(unbroken, 2);
+
+    const resumed = learnerOf(task, training);
+    resumed.learner.restore(snapshot);
+    expect(resumed.learner.iteration).toBe(3);
+    expect(learn(resumed, 2)).toEqual(rest);
+    expect(resumed.learner.snapshot()).toEqual(unbroken.learner.snapshot());
+  });
+
+  it('does not change a snapshot by learning on', () => {
+    const pair = learnerOf(task, training);
+    learn(pair, 1);
+    const snapshot = pair.learner.snapshot();
+    const copy = structuredClone(snapshot);
+    learn(pair, 1);
+    expect(snapshot).toEqual(copy);
+  });
+
+  it('reports what the rollouts were and how it moved', () => {
+    const { learner, policy } = learnerOf(task, training);
+    const rollouts = rolloutsFor(policy, 0);
+    const statistics = learner.learn(rollouts);
+    const mean = (value: (rollout: CalibratedRollout) => number) =>
+      rollouts.reduce((total, rollout) => total + value(rollout), 0) / rollouts.length;
+    expect(statistics.iteration).toBe(1);
+    expect(statistics.rollouts).toBe(32);
+    expect(statistics.meanReward).toBeCloseTo(
+      mean((rollout) => rollout.scored!.reward!.reward),
+      10,
+    );
+    expect(statistics.meanCalibratedReward).toBeCloseTo(
+      mean((rollout) => rollout.calibratedReward),
+      10,
+    );
+    expect(statistics.meanTransformedReward).toBeCloseTo(
+      mean((rollout) => rollout.transformedReward),
+      10,
+    );
+    expect(statistics.responseTokens).toBeCloseTo(
+      mean((rollout) => rollout.scored!.rollout!.responseTokens.length),
+      10,
+    );
+    // The policy has not moved yet when its first rollouts are drawn.
+    expect(statistics.kl).toBeCloseTo(0, 5);
+    expect(statistics.valueLoss).toBeGreaterThan(0);
+    expect(statistics.gradientNorm).toBeGreaterThan(0);
+  });
+
+  it('uses the β it is given, or moves β towards its target', () => {
+    const fixed = learnerOf(task, { ...training, klStrength: { beta: 0.7 } });
+    expect(learn(fixed, 2).map((statistics) => statistics.beta)).toEqual([0.7, 0.7]);
+    const last = (targetKl: number) =>
+      learn(learnerOf(task, { ...training, klStrength: { targetKl, initialBeta: 1 } }), 4).at(-1)!.beta;
+    expect(last(0.01)).toBeGreaterThan(1.5);
+    expect(last(5)).toBeLessThan(0.9);
+  });
+
+  it('leaves the policy alone at a learning rate of zero', () => {
+    const pair = learnerOf(task, { ...training, settings: { ...settings, learningRate: 0 } });
+    learn(pair, 1);
+    expect(pair.policy.weights()).toEqual(task.weights);
+  });
+
+  it('keeps no tensors', () => {
+    const pair = learnerOf(task, training);
+    learn(pair, 1);
+    const before = memory().numTensors;
+    learn(pair, 2);
+    expect(memory().numTensors).toBe(before);
+  });
+
+  it('refuses what it cannot learn from, naming the rollout and the remedy', () => {
+    const { learner, policy } = learnerOf(task, training);
+    const rollouts = rolloutsFor(policy, 0);
+    const refused = (records: CalibratedRollout[], message: RegExp, by = learner) => {
+      expect(() => by.learn(records)).toThrow(InputError);
+      expect(() => by.learn(records)).toThrow(message);
+    };
+    refused([], /no calibrated rollouts/);
+    refused(
+      altered(rollouts, 3, (rollout) => (rollout.scored = undefined)),
+      /rollout 3 lacks/,
+    );
+    refused(
+      altered(rollouts, 3, (rollout) => (rollout.transformedReward = Number.NaN)),
+      /0\/3 has .* NaN/,
+    );
+    refused(
+      altered(rollouts, 3, (rollout) => (rollout.scored!.rollout!.temperature = 1)),
+      /0\/3 .*temperature 1/,
+    );
+    refused(
+      altered(rollouts, 3, (rollout) => rollout.scored!.rollout!.logProbs.pop()),
+      /0\/3 has \d response tokens/,
+    );
+    const againstOthers = learnerOf(task, { ...training, settings: { ...settings, advantages: 'leave_one_out' } });
+    refused(rollouts.slice(0, 17), /Prompt 1 has a single rollout/, againstOthers.learner);
+    expect(againstOthers.policy.weights()).toEqual(task.weights);
+  });
+});
