@@ -61,7 +61,7 @@ const hhRlhf = z.strictObject({
     .min(1)
     .exactOptional()
     .describe(
-      'Folder with the files (*.jsonl or *.jsonl.gz), or with a folder named after the subset that has them; ' +
+      'Folder with the files (`*.jsonl` or `*.jsonl.gz`), or with a folder named after the subset that has them; ' +
         'relative to the experiment file. All files are read. Without it, the hub is asked.',
     ),
   hub: z

@@ -92,7 +92,7 @@ describe('parseExperiment', () => {
       `${minimal}model: {training: &t ${training}}\njudge: {model: {training: *t}}\n`;
     expect(parseExperiment(shared('{steps: 300}'), 'x.yaml').judge.model.training.steps).toBe(300);
     expect(problems(shared('{steps: 300, batch: 0}'))).toEqual([
-      'x.yaml:4:44: model.training.batch: found 0; allowed: a whole number, at least 1',
+      'x.yaml:4:42: model.training.batch: found 0; allowed: a whole number, at least 1',
       'x.yaml:5:27: judge.model.training.batch: found 0; allowed: a whole number, at least 1',
     ]);
   });
