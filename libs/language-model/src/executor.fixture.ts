@@ -1,0 +1,553 @@
+import * as tf from '@tensorflow/tfjs-node';
+import { InputError, seededRandom } from '@infalign/core';
+import { describe, expect, it } from 'vitest';
+import type { LanguageModelConfig, Weights } from './definition.js';
+import type {
+  AdamSettings,
+  LanguageModel,
+  SampleRequest,
+  Sequence,
+  Trainer,
+  TrainingOutputs,
+} from './language-model.js';
+import { plainOutputs, randomWeights, smallConfig, type Override } from './plain-transformer.fixture.js';
+
+const adam: AdamSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const plainSettings = { temperature: 1, topK: 0, topP: 1, maxResponseTokens: 6 };
+const tiedConfig: LanguageModelConfig = { ...smallConfig, tieWordEmbeddings: true };
+
+/** Sequences of different lengths, prompts and responses from 1 token up. */
+function someSequences(count: number, seed: number): Sequence[] {
+  const random = seededRandom('sequences', seed);
+  const tokens = (least: number, most: number): number[] =>
+    Array.from({ length: least + random.integer(most - least + 1) }, () => random.integer(smallConfig.vocabSize));
+  return Array.from({ length: count }, () => ({ promptTokens: tokens(1, 7), responseTokens: tokens(1, 8) }));
+}
+
+/** The differences between two lists of numbers are at most a tolerance. */
+function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+  expect(actual.length).toBe(expected.length);
+  for (let index = 0; index < expected.length; index++) {
+    expect(
+      Math.abs(actual[index]! - expected[index]!),
+      `element ${index}: ${actual[index]} for ${expected[index]}`,
+    ).toBeLessThanOrEqual(tolerance);
+  }
+}
+
+/** Tensors alive in tfjs and in its native library. */
+function tensorCounts(): number[] {
+  const { binding } = tf.backend() as unknown as { binding: { getNumOfTensors(): number } };
+  return [tf.memory().numTensors, binding.getNumOfTensors()];
+}
+
+/**
+ * What every executor must do, against an independent implementation in plain loops.
+ *
+ * @param createModel holds a model on the executor
+ * @param createTrainer trains one
+ */
+export function describeExecutor<M extends LanguageModel>(
+  createModel: (config: LanguageModelConfig, weights: Weights) => M,
+  createTrainer: (model: M, settings: AdamSettings) => Trainer,
+): void {
+  const withModel = <T>(config: LanguageModelConfig, weights: Weights, use: (model: M) => T): T => {
+    const model = createModel(config, weights);
+    try {
+      return use(model);
+    } finally {
+      model.dispose();
+    }
+  };
+  const policyWeights = randomWeights(smallConfig, ['language-model', 'value', 'reward'], 1);
+
+  describe('scoring', () => {
+    it.each([
+      ['an output projection of its own', smallConfig, 1],
+      ['tied embeddings', tiedConfig, 1],
+      ['a temperature', smallConfig, 0.7],
+      ['one key head a query head', { ...smallConfig, keyValueHeads: 4 }, 1],
+      ['one key head for all query heads', { ...smallConfig, keyValueHeads: 1 }, 1],
+    ] as const)('gives the log-probabilities of the plain loops, with %s', (_, config, temperature) => {
+      const weights = randomWeights(config, ['language-model'], 2);
+      const sequences = someSequences(9, 3);
+      const actual = withModel(config, weights, (model) => model.responseLogProbs(sequences, temperature));
+      sequences.forEach((sequence, row) => {
+        expectClose(actual[row]!, plainOutputs(config, weights, sequence, temperature).logProbs, 2e-5);
+      });
+    });
+
+    it('gives the values before the response tokens and the reward at the last token', () => {
+      const sequences = someSequences(9, 4);
+      withModel(smallConfig, policyWeights, (model) => {
+        const values = model.values(sequences);
+        const rewards = model.rewards(sequences);
+        sequences.forEach((sequence, row) => {
+          const expected = plainOutputs(smallConfig, policyWeights, sequence, 1);
+          expectClose(values[row]!, expected.values, 2e-5);
+          expectClose([rewards[row]!], [expected.reward], 2e-5);
+        });
+      });
+    });
+
+    it('gives next-token probabilities that sum to 1', () => {
+      const sequences = Array.from({ length: smallConfig.vocabSize }, (_, token) => ({
+        promptTokens: [3, 1, 4],
+        responseTokens: [token],
+      }));
+      const logProbs = withModel(smallConfig, policyWeights, (model) => model.responseLogProbs(sequences, 0.9));
+      expectClose([logProbs.reduce((sum, [logProb]) => sum + Math.exp(logProb!), 0)], [1], 1e-5);
+    });
+
+    it('gives each sequence the same numbers in a large batch of other lengths as alone', () => {
+      const sequences = someSequences(150, 5);
+      withModel(smallConfig, policyWeights, (model) => {
+        const together = model.responseLogProbs(sequences, 1);
+        const values = model.values(sequences);
+        for (const row of [0, 63, 64, 127, 149]) {
+          expectClose(together[row]!, model.responseLogProbs([sequences[row]!], 1)[0]!, 1e-5);
+          expectClose(values[row]!, model.values([sequences[row]!])[0]!, 1e-5);
+        }
+      });
+    });
+
+    it('gives the exact divergence between two models at every response token, and 0 from itself', () => {
+      const other = randomWeights(smallConfig, ['language-model'], 6);
+      const sequences = someSequences(70, 7);
+      withModel(smallConfig, policyWeights, (model) =>
+        withModel(smallConfig, other, (reference) => {
+          const divergence = model.tokenKl(reference, sequences, 0.8);
+          sequences.slice(0, 8).forEach((sequence, row) => {
+            const own = plainOutputs(smallConfig, policyWeights, sequence, 0.8).distributions;
+            const theirs = plainOutputs(smallConfig, other, sequence, 0.8).distributions;
+            const expected = own.map((logProbs, index) =>
+              logProbs.reduce((sum, logProb, token) => sum + Math.exp(logProb) * (logProb - theirs[index]![token]!), 0),
+            );
+            expectClose(divergence[row]!, expected, 5e-5);
+            expect(Math.min(...expected)).toBeGreaterThan(0.01);
+          });
+          for (const row of model.tokenKl(model, sequences, 1)) expectClose(row, new Float32Array(row.length), 1e-6);
+        }),
+      );
+    });
+
+    it('has an answer for no sequences', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        expect(model.responseLogProbs([], 1)).toEqual([]);
+        expect(model.rewards([])).toHaveLength(0);
+        expect(model.sample([], plainSettings)).toEqual([]);
+      });
+    });
+
+    it('refuses empty prompts and responses, and sequences longer than its positions', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        expect(() => model.responseLogProbs([{ promptTokens: [], responseTokens: [1] }], 1)).toThrow('empty');
+        expect(() => model.responseLogProbs([{ promptTokens: [1], responseTokens: [] }], 1)).toThrow('empty');
+        expect(() => model.values([{ promptTokens: Array(20).fill(1), responseTokens: Array(5).fill(1) }])).toThrow(
+          '25 tokens',
+        );
+        expect(() => model.sample([{ promptTokens: Array(24).fill(1), randomSeed: [1] }], plainSettings)).toThrow(
+          '24 tokens',
+        );
+      });
+    });
+  });
+
+  describe('sampling', () => {
+    const requests = (): SampleRequest[] => {
+      const prompts = someSequences(5, 8).map(({ promptTokens }) => promptTokens);
+      return prompts.flatMap((promptTokens, prompt) =>
+        Array.from({ length: prompt === 2 ? 1 : 3 }, (_, index) => ({
+          promptTokens,
+          randomSeed: ['sample', prompt, index],
+        })),
+      );
+    };
+
+    it('gives, from its cache, the log-probabilities of a full forward pass', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const all = requests();
+        const responses = model.sample(all, { ...plainSettings, temperature: 0.8, maxResponseTokens: 9 });
+        const sequences = responses.map(({ responseTokens }, row) => ({
+          promptTokens: all[row]!.promptTokens,
+          responseTokens,
+        }));
+        model.responseLogProbs(sequences, 0.8).forEach((expected, row) => {
+          expectClose(responses[row]!.logProbs, expected, 2e-5);
+        });
+        expect(Math.max(...responses.map(({ responseTokens }) => responseTokens.length))).toBe(9);
+      });
+    });
+
+    it('ends a response at end-of-text, and only there or at its maximum length', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const responses = model.sample(
+          Array.from({ length: 200 }, (_, index) => ({ promptTokens: [1 + (index % 4)], randomSeed: [index] })),
+          plainSettings,
+        );
+        for (const { responseTokens, logProbs, ended } of responses) {
+          expect(logProbs).toHaveLength(responseTokens.length);
+          const end = responseTokens.indexOf(smallConfig.eosTokenId);
+          expect(end).toBe(ended ? responseTokens.length - 1 : -1);
+          if (!ended) expect(responseTokens).toHaveLength(plainSettings.maxResponseTokens);
+        }
+        const count = responses.filter(({ ended }) => ended).length;
+        expect(count).toBeGreaterThan(10);
+        expect(count).toBeLessThan(190);
+      });
+    });
+
+    it('draws tokens as often as their probabilities say, also far into a response', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const count = 6000;
+        const responses = model.sample(
+          Array.from({ length: count }, (_, index) => ({ promptTokens: [5, 2, 7], randomSeed: ['frequency', index] })),
+          { ...plainSettings, temperature: 1.3, maxResponseTokens: 2 },
+        );
+        const firsts = new Float64Array(smallConfig.vocabSize);
+        const pairs = new Map<string, number>();
+        for (const { responseTokens } of responses) {
+          firsts[responseTokens[0]!]! += 1 / count;
+          const key = responseTokens.join();
+          pairs.set(key, (pairs.get(key) ?? 0) + 1 / count);
+        }
+        const [first] = plainOutputs(
+          smallConfig,
+          policyWeights,
+          { promptTokens: [5, 2, 7], responseTokens: [1] },
+          1.3,
+        ).distributions;
+        const expected: [frequency: number, probability: number][] = [];
+        first!.forEach((logProb, token) => expected.push([firsts[token]!, Math.exp(logProb)]));
+        for (let token = 1; token < smallConfig.vocabSize; token++) {
+          const [, second] = plainOutputs(
+            smallConfig,
+            policyWeights,
+            { promptTokens: [5, 2, 7], responseTokens: [token, 1] },
+            1.3,
+          ).distributions;
+          second!.forEach((logProb, next) =>
+            expected.push([pairs.get(`${token},${next}`) ?? 0, Math.exp(first![token]! + logProb)]),
+          );
+        }
+        // The normal approximation holds where ten or more are expected; what is rarer is checked as one.
+        const isRare = ([, probability]: [number, number]): boolean => probability * count < 10;
+        const rare = expected.filter(isRare).reduce<[number, number]>(([a, b], [c, d]) => [a + c, b + d], [0, 0]);
+        for (const [frequency, probability] of [...expected.filter((cell) => !isRare(cell)), rare]) {
+          const deviation = Math.sqrt((probability * (1 - probability)) / count);
+          expect(Math.abs(frequency - probability)).toBeLessThan(4 * deviation);
+        }
+      });
+    });
+
+    it('gives the same response to the same seed, wherever it stands in a batch', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const all = requests();
+        const together = model.sample(all, plainSettings);
+        expect(model.sample(all, plainSettings)).toEqual(together);
+        const backwards = model.sample(all.toReversed(), plainSettings).reverse();
+        backwards.forEach(({ responseTokens }, row) => expect(responseTokens).toEqual(together[row]!.responseTokens));
+        all.forEach((request, row) => {
+          expect(model.sample([request], plainSettings)[0]!.responseTokens).toEqual(together[row]!.responseTokens);
+        });
+        const others = model.sample(
+          all.map((request) => ({ ...request, randomSeed: [...request.randomSeed, 1] })),
+          plainSettings,
+        );
+        expect(others.map(({ responseTokens }) => responseTokens)).not.toEqual(
+          together.map(({ responseTokens }) => responseTokens),
+        );
+      });
+    });
+
+    it('draws only the k most probable tokens, and only those that reach p', () => {
+      const promptTokens = [5, 2, 7];
+      const [distribution] = plainOutputs(
+        smallConfig,
+        policyWeights,
+        { promptTokens, responseTokens: [1] },
+        1,
+      ).distributions;
+      const ranked = distribution!.map((logProb, token) => ({ token, probability: Math.exp(logProb) }));
+      ranked.sort((a, b) => b.probability - a.probability);
+      const many = Array.from({ length: 600 }, (_, index) => ({ promptTokens, randomSeed: [index] }));
+      withModel(smallConfig, policyWeights, (model) => {
+        const drawn = (topK: number, topP: number): number[] =>
+          [
+            ...new Set(
+              model
+                .sample(many, { temperature: 1, topK, topP, maxResponseTokens: 1 })
+                .map(({ responseTokens }) => responseTokens[0]!),
+            ),
+          ].sort((a, b) => a - b);
+        const most = (count: number): number[] =>
+          ranked
+            .slice(0, count)
+            .map(({ token }) => token)
+            .sort((a, b) => a - b);
+        expect(drawn(3, 1)).toEqual(most(3));
+        expect(drawn(1, 1)).toEqual(most(1));
+        const two = ranked[0]!.probability + ranked[1]!.probability;
+        expect(drawn(0, two - 1e-4)).toEqual(most(2));
+        expect(drawn(0, two + 1e-4)).toEqual(most(3));
+        expect(drawn(0, 1e-9)).toEqual(most(1));
+      });
+    });
+
+    it('stops at the last position that the model has', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const [response] = model.sample(
+          [{ promptTokens: Array<number>(22).fill(3), randomSeed: ['b'] }],
+          plainSettings,
+        );
+        expect(response!.responseTokens.length).toBeLessThanOrEqual(2);
+      });
+    });
+  });
+
+  describe('training', () => {
+    const settings = { learningRate: 1e-3, maxGradientNorm: Infinity, temperature: 0.8 };
+    /** A loss with a different weight for every output, so that no output can stand in for another. */
+    const mixedLoss = ({ logProbs, values, rewards }: TrainingOutputs): tf.Scalar => {
+      const weighted = (x: tf.Tensor1D, phase: number): tf.Tensor =>
+        tf.sum(tf.mul(x, tf.cos(tf.add(tf.range(0, x.shape[0]), phase))));
+      return tf.add(tf.add(weighted(logProbs(), 0), weighted(tf.square(values()), 1)), weighted(rewards(), 2));
+    };
+    const plainMixedLoss = (
+      config: LanguageModelConfig,
+      weights: Weights,
+      sequences: readonly Sequence[],
+      override?: Override,
+    ): number => {
+      const outputs = sequences.map((sequence) =>
+        plainOutputs(config, weights, sequence, settings.temperature, override),
+      );
+      const weighted = (list: number[], phase: number): number =>
+        list.reduce((sum, value, index) => sum + value * Math.cos(index + phase), 0);
+      return (
+        weighted(
+          outputs.flatMap(({ logProbs }) => logProbs),
+          0,
+        ) +
+        weighted(
+          outputs.flatMap(({ values }) => values.map((value) => value * value)),
+          1,
+        ) +
+        weighted(
+          outputs.map(({ reward }) => reward),
+          2,
+        )
+      );
+    };
+
+    it.each([
+      ['an output projection of its own', smallConfig],
+      ['tied embeddings', tiedConfig],
+    ])('has the gradients that finite differences of the plain loops give, with %s', (_, config) => {
+      const weights = randomWeights(config, ['language-model', 'value', 'reward'], 9);
+      const sequences = someSequences(4, 10);
+      withModel(config, weights, (model) => {
+        const trainer = createTrainer(model, { ...adam, beta1: 0 });
+        const { loss, gradientNorm } = trainer.step(sequences, mixedLoss, settings);
+        expectClose([loss], [plainMixedLoss(config, weights, sequences)], 1e-3);
+        // From rest, and with β₁ = 0, the first moment is the gradient.
+        const gradients = trainer.optimiserState().moments;
+        let squares = 0;
+        for (const [name, { data }] of weights) {
+          const gradient = gradients.get(`first.${name}`)!.data;
+          squares += gradient.reduce((sum, g) => sum + g * g, 0);
+          const random = seededRandom('element', name);
+          for (let trial = 0; trial < 4; trial++) {
+            const index = random.integer(data.length);
+            const at = (add: number): number => plainMixedLoss(config, weights, sequences, { name, index, add });
+            const expected = (at(1e-5) - at(-1e-5)) / 2e-5;
+            expect(
+              Math.abs(gradient[index]! - expected),
+              `${name}[${index}]: ${gradient[index]} for ${expected}`,
+            ).toBeLessThan(1e-3 * Math.max(1, Math.abs(expected)));
+          }
+        }
+        expectClose([gradientNorm / Math.sqrt(squares)], [1], 1e-5);
+      });
+    });
+
+    it('has the same gradients from a large batch as the plain loops', () => {
+      const weights = randomWeights(smallConfig, ['language-model', 'value', 'reward'], 9);
+      const sequences = someSequences(150, 11);
+      withModel(smallConfig, weights, (model) => {
+        const trainer = createTrainer(model, { ...adam, beta1: 0 });
+        trainer.step(sequences, mixedLoss, settings);
+        const gradients = trainer.optimiserState().moments;
+        for (const [name, index] of [
+          ['model.embed_tokens.weight', 40],
+          ['model.layers.0.self_attn.k_proj.weight', 11],
+          ['model.layers.1.post_attention_layernorm.weight', 5],
+        ] as const) {
+          const at = (add: number): number => plainMixedLoss(smallConfig, weights, sequences, { name, index, add });
+          const expected = (at(1e-5) - at(-1e-5)) / 2e-5;
+          expect(Math.abs(gradients.get(`first.${name}`)!.data[index]! / expected - 1)).toBeLessThan(2e-3);
+        }
+      });
+    });
+
+    it('leaves heads alone that the loss does not use', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const trainer = createTrainer(model, adam);
+        trainer.step(someSequences(3, 12), ({ logProbs }) => tf.neg(tf.mean(logProbs())), settings);
+        const after = model.weights();
+        for (const name of ['value_head.weight', 'value_head.bias', 'score.weight']) {
+          expect(after.get(name)!.data).toEqual(policyWeights.get(name)!.data);
+        }
+        expect(after.get('lm_head.weight')!.data).not.toEqual(policyWeights.get('lm_head.weight')!.data);
+      });
+    });
+
+    it('scales gradients down to the maximum norm, and reports the norm before', () => {
+      const sequences = someSequences(4, 10);
+      const moments = (maxGradientNorm: number): { gradientNorm: number; data: Float32Array } =>
+        withModel(smallConfig, policyWeights, (model) => {
+          const trainer = createTrainer(model, adam);
+          const { gradientNorm } = trainer.step(sequences, mixedLoss, { ...settings, maxGradientNorm });
+          return { gradientNorm, data: trainer.optimiserState().moments.get('first.model.norm.weight')!.data };
+        });
+      const free = moments(Infinity);
+      const clipped = moments(free.gradientNorm / 4);
+      expect(clipped.gradientNorm).toBe(free.gradientNorm);
+      expectClose(
+        clipped.data,
+        free.data.map((value) => value / 4),
+        1e-6 * free.gradientNorm,
+      );
+    });
+
+    it('learns a text by heart, and the model sees the new weights', () => {
+      const weights = randomWeights(smallConfig, ['language-model'], 13);
+      const text = [{ promptTokens: [1], responseTokens: [4, 2, 8, 5, 7, 1, 4, 2, 8, 5, 7] }];
+      withModel(smallConfig, weights, (model) => {
+        const trainer = createTrainer(model, adam);
+        let last = Infinity;
+        for (let step = 0; step < 60; step++) {
+          last = trainer.step(text, ({ logProbs }) => tf.neg(tf.mean(logProbs())), {
+            learningRate: 0.02,
+            maxGradientNorm: 1,
+            temperature: 1,
+          }).loss;
+        }
+        expect(last).toBeLessThan(0.05);
+        expect(model.responseLogProbs(text, 1)[0]!.reduce((sum, value) => sum + value, 0)).toBeGreaterThan(-0.6);
+        const [sampled] = model.sample([{ promptTokens: [1], randomSeed: [0] }], {
+          ...plainSettings,
+          topK: 1,
+          maxResponseTokens: 11,
+        });
+        expect(Array.from(sampled!.responseTokens)).toEqual(text[0]!.responseTokens);
+      });
+    });
+
+    it('goes on from its saved state exactly as if it had not stopped', () => {
+      const sequences = someSequences(6, 14);
+      const stepOf = (trainer: Trainer): unknown =>
+        trainer.step(
+          sequences,
+          ({ logProbs, values }) => tf.add(tf.neg(tf.mean(logProbs())), tf.mean(tf.square(values()))),
+          {
+            ...settings,
+            maxGradientNorm: 1,
+          },
+        );
+      const whole = withModel(smallConfig, policyWeights, (model) => {
+        const trainer = createTrainer(model, adam);
+        for (let step = 0; step < 4; step++) stepOf(trainer);
+        return { weights: model.weights(), state: trainer.optimiserState() };
+      });
+      const half = withModel(smallConfig, policyWeights, (model) => {
+        const trainer = createTrainer(model, adam);
+        for (let step = 0; step < 2; step++) stepOf(trainer);
+        return { weights: model.weights(), state: trainer.optimiserState() };
+      });
+      const resumed = withModel(
+        smallConfig,
+        randomWeights(smallConfig, ['language-model', 'value', 'reward'], 99),
+        (model) => {
+          model.load(half.weights);
+          const trainer = createTrainer(model, adam);
+          trainer.load(half.state);
+          for (let step = 0; step < 2; step++) stepOf(trainer);
+          return { weights: model.weights(), state: trainer.optimiserState() };
+        },
+      );
+      expect(half.state.steps).toBe(2);
+      expect(resumed).toEqual(whole);
+      expect(resumed).not.toEqual(half);
+    });
+
+    it('refuses to take a step that would write infinite weights', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const trainer = createTrainer(model, adam);
+        expect(() =>
+          trainer.step(someSequences(2, 1), ({ logProbs }) => tf.mul(tf.sum(logProbs()), Infinity), settings),
+        ).toThrow('diverged');
+        expect(model.weights()).toEqual(policyWeights);
+      });
+    });
+  });
+
+  describe('weights', () => {
+    it('come out as they went in', () => {
+      withModel(smallConfig, policyWeights, (model) => expect(model.weights()).toEqual(policyWeights));
+    });
+
+    it('of another model are refused, and the old ones stay', () => {
+      withModel(smallConfig, policyWeights, (model) => {
+        const missing = new Map(policyWeights);
+        missing.delete('model.norm.weight');
+        expect(() => model.load(missing)).toThrow(InputError);
+        expect(() => model.load(missing)).toThrow('model.norm.weight');
+        const reshaped = new Map(policyWeights);
+        reshaped.set('lm_head.weight', { shape: [12, 16], data: new Float32Array(192) });
+        expect(() => model.load(reshaped)).toThrow('[12, 16]');
+        expect(model.weights()).toEqual(policyWeights);
+      });
+    });
+
+    it('of a learner serve a sampler without its heads', () => {
+      withModel(smallConfig, randomWeights(smallConfig, ['language-model'], 3), (model) => {
+        model.load(policyWeights);
+        const [logProbs] = model.responseLogProbs([{ promptTokens: [1, 2], responseTokens: [3] }], 1);
+        const expected = plainOutputs(smallConfig, policyWeights, { promptTokens: [1, 2], responseTokens: [3] }, 1);
+        expectClose(logProbs!, expected.logProbs, 2e-5);
+      });
+    });
+  });
+
+  it('leaves no tensors behind', () => {
+    const sequences = someSequences(70, 15);
+    const useAll = (model: M, trainer: Trainer): void => {
+      model.responseLogProbs(sequences, 0.9);
+      model.values(sequences);
+      model.rewards(sequences);
+      model.tokenKl(model, sequences, 1);
+      model.sample(
+        sequences.map(({ promptTokens }, index) => ({ promptTokens, randomSeed: [index] })),
+        plainSettings,
+      );
+      trainer.step(sequences, ({ logProbs, values }) => tf.add(tf.mean(logProbs()), tf.mean(values())), {
+        learningRate: 1e-4,
+        maxGradientNorm: 1,
+        temperature: 1,
+      });
+      expect(() => model.values([{ promptTokens: [], responseTokens: [] }])).toThrow();
+      model.load(model.weights());
+    };
+    withModel(smallConfig, policyWeights, (model) => useAll(model, createTrainer(model, adam)));
+    const before = tensorCounts();
+    const model = createModel(smallConfig, policyWeights);
+    const trainer = createTrainer(model, adam);
+    useAll(model, trainer);
+    const inUse = tensorCounts();
+    for (let round = 0; round < 3; round++) useAll(model, trainer);
+    expect(tensorCounts()).toEqual(inUse);
+    model.dispose();
+    expect(tensorCounts()).toEqual(before);
+  });
+}
