@@ -40,7 +40,9 @@ export function bootstrapMean(values: ArrayLike<number>, options: BootstrapOptio
   const count = values.length;
   const mean = meanOf(values);
   // Resampling deviations keeps equal values exact: their resampled means do not wander by rounding.
-  const deviations = Float64Array.from(values, (value) => value - mean);
+  // A loop: `from` with a function makes a list of boxed numbers first, several times the size of the array.
+  const deviations = new Float64Array(count);
+  for (let i = 0; i < count; i++) deviations[i] = (values[i] as number) - mean;
   const nextWord = seededWords('bootstrap', seed, count);
   const perWord = count / 2 ** 32;
   const resampled = new Float64Array(resamples);

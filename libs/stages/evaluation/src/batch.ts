@@ -18,9 +18,8 @@ export function evaluationResult(
   const sampled = rollouts.map((scored) => scored.rollout!);
   const { runId, policyVersion, promptId, temperature } = sampled[0]!;
   const exact = policy.tokenKl(reference, sampled, temperature);
-  const logProbs = policy.responseLogProbs(sampled, temperature);
   const referenceLogProbs = reference.responseLogProbs(sampled, temperature);
-  const estimate = estimateKl(logProbs.map((own, index) => sum(own) - sum(referenceLogProbs[index]!)));
+  const estimate = estimateKl(sampled.map(({ logProbs }, index) => sum(logProbs) - sum(referenceLogProbs[index]!)));
   return {
     runId,
     policyVersion,
