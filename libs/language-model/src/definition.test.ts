@@ -1,7 +1,20 @@
 import { InputError } from '@infalign/core';
 import { describe, expect, it } from 'vitest';
-import { checkWeights, initialWeights, parameters, withHeads } from './definition.js';
-import { smallConfig } from './plain-transformer.fixture.js';
+import { checkWeights, initialWeights, parameters, withHeads, type LanguageModelConfig } from './definition.js';
+
+const smallConfig: LanguageModelConfig = {
+  vocabSize: 13,
+  hiddenSize: 16,
+  intermediateSize: 20,
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  maxPositions: 24,
+  ropeTheta: 100,
+  rmsNormEpsilon: 1e-5,
+  tieWordEmbeddings: false,
+  eosTokenId: 0,
+};
 
 describe('the definition of a model', () => {
   it('has the parameters that Hugging Face gives a Llama of this size', () => {
