@@ -62,8 +62,8 @@ export function alignedPolicy(phi: (u: number) => number, beta: number): Aligned
       density[i] = Math.exp(logDensity);
       u[at] = nodeOf(panel, i);
       weight[at] = half * (RULE.weights[i] as number);
-      kl += (weight[at] as number) * relativeEntropyDensity(logDensity);
-      standardWinRate += (weight[at] as number) * (u[at] as number) * (density[i] as number);
+      kl += weight[at] * relativeEntropyDensity(logDensity);
+      standardWinRate += weight[at] * u[at] * (density[i] as number);
     }
     for (let i = 0; i < ORDER; i++) {
       let left = 0;

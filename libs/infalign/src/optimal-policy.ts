@@ -295,14 +295,8 @@ function tabulate(procedure: Procedure, beta: number, problem: BoundaryValueProb
     const b = points[high] as CurvePoint;
     const h = b.s - a.s;
     const uAt = (t: number) => (a.s + t * h - hermite(t, h, a.delta, a.deltaSlope, b.delta, b.deltaSlope)) / 2;
-    let left = 0;
-    let right = 1;
-    for (let i = 0; i < 50; i++) {
-      const t = (left + right) / 2;
-      if (uAt(t) <= u) left = t;
-      else right = t;
-    }
-    const y = hermite((left + right) / 2, h, a.y, a.ySlope, b.y, b.ySlope);
+    const t = uAt(1) <= u ? 1 : uAt(0) >= u ? 0 : bracketedRoot((at) => uAt(at) - u, 0, 1, 1e-14);
+    const y = hermite(t, h, a.y, a.ySlope, b.y, b.ySlope);
     return beta * (emptyGrowth + y - from.y);
   };
 
