@@ -16,6 +16,7 @@ import {
   type RecordPosition,
   type Topic,
 } from './topic.js';
+import { verifyLogFile } from './verify-log-file.js';
 
 /**
  * Address space kept for the log: its largest size. Costs nothing until it is used, and fits the 39 bits that some 64-bit
@@ -56,6 +57,7 @@ export function openEmbeddedStream(folder: string): RolloutStream {
   explained(file, () => mkdirSync(folder, { recursive: true }));
   const releaseLock = explained(file, () => acquireLogLock(join(folder, 'log.lock')));
   try {
+    explained(file, () => verifyLogFile(file, tableNames));
     const tables = explained(file, () => openTables(file));
     checkProperty(
       file,
