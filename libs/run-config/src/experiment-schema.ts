@@ -263,7 +263,7 @@ export const experimentSchema = z
           .number()
           .gt(0)
           .lt(1)
-          .default(0.15)
+          .default(0.1)
           .describe(
             'Share of the documents or conversations that are held out: calibration and evaluation prompts come from ' +
               'them, and nothing is trained on them.',

@@ -26,7 +26,7 @@ describe('parseExperiment', () => {
     const experiment = parseExperiment(minimal, 'x.yaml');
     expect(experiment.name).toBe('x');
     expect(experiment.seed).toBe(1);
-    expect(experiment.prompts).toEqual({ tokens: 16, train: 256, calibration: 64, evaluation: 96, heldOutShare: 0.15 });
+    expect(experiment.prompts).toEqual({ tokens: 16, train: 256, calibration: 64, evaluation: 96, heldOutShare: 0.1 });
     expect(experiment.model.training.learningRate).toBe(1e-3);
     expect(experiment.judge.model.hiddenSize).toBe(192);
     expect(experiment.runs).toEqual({ transforms: ['identity', 'exp:10', 'exp:-10'], targetKls: [0.3], seeds: [1] });
