@@ -10,7 +10,7 @@ import {
 import type { ExperimentResults, Interval, RunResults } from './results.js';
 
 /** Text as a hostile model could write it, for tests that nothing of it becomes markup. */
-export const HOSTILE_TEXT = `</script><script>document.title='broken'</script><img src=x onerror="document.title='broken'">&amp;'"\u0000\ud800`;
+const HOSTILE_TEXT = `</script><script>document.title='broken'</script><img src=x onerror="document.title='broken'">&amp;'"\u0000\ud800`;
 
 const transformations = ['identity', 'exp:10', 'exp:-10'];
 const procedures = ['standard', 'bon:4', 'won:4'];
@@ -22,7 +22,7 @@ const targetKls = [0.25, 0.6, 1.2];
  */
 export function syntheticResults(seed = 1): ExperimentResults {
   const random = seededRandom('synthetic-results', seed);
-  const kls = Array.from({ length: 31 }, (_, index) => 2 * (index / 30) ** 2);
+  const kls = Array.from({ length: 17 }, (_, index) => 2 * (index / 16) ** 2);
   const exact = (procedure: string, transformation: string, kl: number) =>
     kl === 0 ? 0.5 : frontierPoint(parseProcedure(procedure), parseTransformation(transformation), { kl }).winRate;
   const runs = transformations.flatMap((transformation) =>
@@ -101,6 +101,32 @@ export function syntheticResults(seed = 1): ExperimentResults {
         ...runs.map((run) => ({ name: run.name, seconds: 40 + 10 * random.uniform() })),
       ],
     },
+  };
+}
+
+/** The same results with hostile text wherever a text can come from outside. */
+export function withHostileText(of: ExperimentResults): ExperimentResults {
+  const name = (run: string | null) => (run === null ? null : run + HOSTILE_TEXT);
+  return {
+    ...of,
+    name: HOSTILE_TEXT,
+    dataset: { ...of.dataset, name: HOSTILE_TEXT },
+    settings: HOSTILE_TEXT,
+    runs: of.runs.map((run) => ({
+      ...run,
+      name: run.name + HOSTILE_TEXT,
+      transformation: run.transformation + HOSTILE_TEXT,
+    })),
+    samples: of.samples.map((sample) => ({
+      ...sample,
+      prompt: HOSTILE_TEXT,
+      policies: sample.policies.map((policy) => ({
+        run: name(policy.run),
+        responses: policy.responses.map((response) => ({ ...response, text: HOSTILE_TEXT })),
+      })),
+    })),
+    machine: { ...of.machine, processor: HOSTILE_TEXT, software: { [HOSTILE_TEXT]: HOSTILE_TEXT } },
+    times: { ...of.times, steps: [{ name: HOSTILE_TEXT, seconds: 1 }] },
   };
 }
 

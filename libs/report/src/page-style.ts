@@ -69,9 +69,9 @@ summary { cursor: pointer; }
 .policy ol { margin: 0; padding: 0; list-style: none; }
 .detail { color: var(--muted); font-weight: 400; }
 .response { margin: 0.5rem 0 0.1rem; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
-.rewards { margin: 0 0 0.7rem; color: var(--muted); font-size: 0.8rem; font-variant-numeric: tabular-nums; }
-.rank { display: inline-block; min-width: 3.6em; color: var(--ink); font-weight: 600; }
-meter { width: 3.5rem; height: 0.6rem; vertical-align: middle; }
+.rewards { margin: 0 0 0.7rem; color: var(--muted); font-size: 0.75rem; font-variant-numeric: tabular-nums; }
+.rank { display: inline-block; min-width: 4.2em; color: var(--ink); font-weight: 600; }
+meter { width: 2rem; height: 0.6rem; vertical-align: middle; }
 dl { margin: 0; font-size: 0.9rem; }
 dl div { display: grid; grid-template-columns: 12rem 1fr; gap: 0.8rem; padding: 0.35rem 0; border-bottom: 1px solid var(--grid); }
 dt { color: var(--muted); }

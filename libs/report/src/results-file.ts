@@ -71,12 +71,20 @@ function roundNumbers(value: unknown): unknown {
 
 /** JSON, indented by two spaces; what fits on one line stays on one. */
 function layOut(value: unknown, indent: string): string {
-  const compact = JSON.stringify(value);
-  if (typeof value !== 'object' || value === null || indent.length + compact.length <= LINE_WIDTH) return compact;
+  const line = onOneLine(value);
+  if (typeof value !== 'object' || value === null || indent.length + line.length <= LINE_WIDTH) return line;
   const inner = `${indent}  `;
   if (Array.isArray(value)) {
     return `[\n${value.map((item) => inner + layOut(item, inner)).join(',\n')}\n${indent}]`;
   }
   const entries = Object.entries(value).map(([key, item]) => `${inner}${JSON.stringify(key)}: ${layOut(item, inner)}`);
   return `{\n${entries.join(',\n')}\n${indent}}`;
+}
+
+function onOneLine(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(onOneLine).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([key, item]) => `${JSON.stringify(key)}: ${onOneLine(item)}`)
+    .join(', ')}}`;
 }

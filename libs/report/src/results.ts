@@ -24,7 +24,9 @@ const winRateInterval = z
     procedure: name.describe('One of `procedures`.'),
     scorer: z
       .enum(['proxy', 'judge'])
-      .describe('Whose reward decides the comparisons: the reward trained against (proxy), or the judge.'),
+      .describe(
+        'Whose reward chooses among the N responses and decides the comparisons: the reward trained against (proxy), or the judge.',
+      ),
     mean: share.describe('Win rate of T(policy) over T(base policy), 0 to 1; ½ is no better than the base policy.'),
     low: share.describe('Lower end of the 95 % bootstrap interval over prompts.'),
     high: share.describe('Upper end of it.'),

@@ -1,5 +1,6 @@
 import { parse, type Spec, View } from 'vega';
 import { compile, type Config, type TopLevelSpec } from 'vega-lite';
+import { withoutControlCharacters } from '../html.js';
 import type { Palette } from './palette.js';
 
 /** A figure, ready to be drawn. */
@@ -21,7 +22,7 @@ export async function drawFigure(specification: TopLevelSpec, palette: Palette):
   const { spec } = compile({ ...specification, config: configuration(palette) });
   const view = new View(parse(spec), { renderer: 'none' });
   try {
-    return { spec, svg: await view.toSVG() };
+    return { spec, svg: withoutControlCharacters(await view.toSVG()) };
   } finally {
     view.finalize();
   }
@@ -63,6 +64,7 @@ function configuration(palette: Palette): Config {
       labelColor: palette.ink,
       titleColor: palette.muted,
       labelFontSize: 12,
+      labelLimit: 0,
       titleFontSize: 12,
       titleFontWeight: 500,
     },

@@ -62,6 +62,7 @@ function frontierPanel(
   const methods = transformationsOf(results).map(transformationTitle);
   const measured = measuredPoints(results, procedure, scorer);
   const frontier = pointsUpTo(pointsOf(results.frontiers, procedure), domain.kl);
+  const roomForWords = (curveAt(frontier, domain.kl * 0.33) ?? 1) < 0.94;
   const legend = standalone ? ({ title: 'Trained on', orient: 'bottom' } as const) : null;
   const x = {
     field: 'kl',
@@ -101,7 +102,7 @@ function frontierPanel(
         encoding: { x, y, y2: { datum: 1 } },
       },
       {
-        data: { values: frontier.length === 0 ? [] : [{ kl: domain.kl * 0.015, win_rate: 1 }] },
+        data: { values: roomForWords ? [{ kl: domain.kl * 0.015, win_rate: 1 }] : [] },
         mark: {
           type: 'text',
           text: 'out of reach',

@@ -3,16 +3,7 @@ import type { ReportFigures } from '../figures/report-figures.js';
 import { type Html, html } from '../html.js';
 import type { ExperimentResults, Scorer } from '../results.js';
 import { transformationsOf } from '../transformations.js';
-import {
-  compactNumber,
-  counted,
-  decimal,
-  grouped,
-  listed,
-  percent,
-  procedureTitle,
-  transformationTitle,
-} from '../wording.js';
+import { counted, decimal, grouped, listed, percent, procedureTitle, transformationTitle } from '../wording.js';
 import { figureElement } from './figure-element.js';
 import { methodLabel } from './method-key.js';
 
@@ -159,7 +150,7 @@ function frontierPanels(results: ExperimentResults, figures: ReportFigures): Htm
       A point is a trained policy with 95&nbsp;% bootstrap intervals over prompts both ways; its line starts at the base
       policy, (0, 50&nbsp;%). KL is the exact per-token one along sampled responses. The solid line is computed, not
       measured: with calibrated rewards the best win rate at a KL depends on neither the reward nor the model, so no
-      policy can lie above it.
+      policy can lie above it. Each scorer both chooses among the N responses and decides the comparison.
       ${
         results.procedures.some((procedure) => procedure !== 'standard' && !procedure.startsWith('bon:'))
           ? 'For one sample and best of N it is the proven optimum; for the other procedures it is the only stationary solution there is.'
@@ -172,10 +163,7 @@ function frontierPanels(results: ExperimentResults, figures: ReportFigures): Htm
 
 function rangeOfFrontier(results: ExperimentResults): string {
   const beyond = results.runs.flatMap((run) => assessRun(results, run)).filter((one) => one.frontier === undefined);
-  if (beyond.length === 0) return '';
-  const ends = results.frontiers.map(({ points }) => points.at(-1)?.kl ?? 0);
-  return (
-    `${counted(beyond.length, 'measurement')} could not be compared with it, since it was computed up to ` +
-    `${compactNumber(Math.min(...ends))} nats only, or not at all.`
-  );
+  return beyond.length === 0
+    ? ''
+    : `${counted(beyond.length, 'measurement')} could not be compared with it: it was not computed that far, or not at all.`;
 }

@@ -1,6 +1,6 @@
 import { type Html, html } from '../html.js';
 import type { ExperimentResults } from '../results.js';
-import { compactNumber, decimal } from '../wording.js';
+import { decimal } from '../wording.js';
 import { methodLabel } from './method-key.js';
 
 type Sample = ExperimentResults['samples'][number];
@@ -40,8 +40,8 @@ function policyElement(results: ExperimentResults, policy: PolicySample): Html {
             <p class="rewards">
               <span class="rank">${response.rank}</span>
               <meter min="0" max="1" value="${decimal(response.calibrated_reward, 3)}"></meter>
-              calibrated ${decimal(response.calibrated_reward, 2)} · proxy ${compactNumber(response.proxy_reward)} ·
-              judge ${compactNumber(response.judge_reward)}
+              calibrated ${decimal(response.calibrated_reward, 2)} · proxy ${decimal(response.proxy_reward, 2)} · judge
+              ${decimal(response.judge_reward, 2)}
             </p>
           </li>`,
       )}
