@@ -27,6 +27,8 @@ export function startStepProcess(
       TF_CPP_MIN_LOG_LEVEL: process.env.TF_CPP_MIN_LOG_LEVEL ?? '2',
       TF_NUM_INTRAOP_THREADS: String(threads),
       TF_NUM_INTEROP_THREADS: '1',
+      // Memory that one arena of the C library has freed is not used by another: one keeps the process small.
+      MALLOC_ARENA_MAX: '1',
     },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });

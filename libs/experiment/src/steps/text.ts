@@ -1,28 +1,25 @@
-import { loadDataset, type TextCodec } from '@infalign/datasets';
+import { loadDataset } from '@infalign/datasets';
 import { trainTokenizer, type Tokenizer } from '@infalign/language-model';
 import { storeText } from '../stored-text.js';
 import type { StepBody } from '../step-context.js';
 import { rewardPrompts } from './preferences.js';
 
-/** Share of the documents that calibration, evaluation and validation come from. */
-const heldOutShare = 0.1;
-
 /** Reads the dataset, trains the tokenizer, and draws the sets of prompts. */
 export const textStep: StepBody = async ({ experiment, folder, cacheFolder, progress }) => {
   const { seed } = experiment;
   await progress('reading the dataset', 0, 3);
-  const dataset = await loadDataset(experiment.dataset, { seed, heldOutShare, cacheFolder });
+  const dataset = await loadDataset(experiment.dataset, {
+    seed,
+    heldOutShare: experiment.prompts.heldOutShare,
+    cacheFolder,
+  });
   await progress('training the tokenizer', 1, 3);
   const tokenizer = trainTokenizer(dataset.trainingTexts, experiment.tokenizer.vocabulary);
   await progress('drawing prompts', 2, 3);
-  const codec: TextCodec = {
-    encode: (text) => tokenizer.encode(text),
-    decode: (tokens) => tokenizer.decode(Array.from(tokens)),
-  };
   const human = experiment.rewardModel.labels === 'human';
   const { maxResponseTokens } = experiment.sampling;
   const prompts = dataset.drawPrompts({
-    codec,
+    codec: tokenizer,
     seed,
     tokens: experiment.prompts.tokens,
     counts: {
@@ -34,7 +31,7 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
     },
     comparedWithin: human ? maxResponseTokens : undefined,
   });
-  const options = { codec, maxResponseTokens, endOfText: tokenizer.endOfText };
+  const options = { codec: tokenizer, maxResponseTokens, endOfText: tokenizer.endOfText };
   const training = concatenated(dataset.trainingTexts, tokenizer);
   storeText(folder, {
     tokenizer,
