@@ -38,6 +38,7 @@ export async function renderFrontierFigure(
   const palette = palettes[theme];
   const reached = results.procedures.map((procedure) => procedureTitle(procedure).toLowerCase());
   const specification: TopLevelSpec = {
+    padding: 16,
     title: {
       text: `Win rate over the base policy against the KL it costs, by the ${scorer}: ${listed(reached)}`,
       subtitle: [
