@@ -1,15 +1,16 @@
 import { InputError } from '@infalign/core';
 import { decodeSafetensors, encodeSafetensors } from '@infalign/checkpoint';
 import { checkWeights, headSize, type LanguageModelConfig, type Weights } from './definition.js';
+import { endOfTextToken, padding, paddingToken } from './tokenizer.js';
 
 /** What Hugging Face's transformers loads a folder as. */
-export type Architecture = 'LlamaForCausalLM' | 'LlamaForSequenceClassification';
+type Architecture = 'LlamaForCausalLM' | 'LlamaForSequenceClassification';
 
 /** A model as its files hold it. */
 export interface Pretrained {
   readonly config: LanguageModelConfig;
   readonly weights: Weights;
-  /** The text of its tokenizer.json. */
+  /** The text of its tokenizer.json, of a tokenizer trained here. */
   readonly tokenizerJson: string;
 }
 
@@ -40,18 +41,15 @@ export function pretrainedFiles({ config, weights, tokenizerJson }: Pretrained):
       names.tokenizerConfig,
       json({
         tokenizer_class: 'PreTrainedTokenizerFast',
-        eos_token: '<|endoftext|>',
-        pad_token: '<|endoftext|>',
+        eos_token: endOfTextToken,
+        pad_token: paddingToken,
         clean_up_tokenization_spaces: false,
         model_max_length: config.maxPositions,
       }),
     ],
   ]);
   if (!isReward) {
-    files.set(
-      names.generation,
-      json({ eos_token_id: config.eosTokenId, pad_token_id: config.eosTokenId, do_sample: true }),
-    );
+    files.set(names.generation, json({ eos_token_id: config.eosTokenId, pad_token_id: padding, do_sample: true }));
   }
   if (weights.has('value_head.weight')) files.set(names.valueHead, encodeSafetensors(select(isValue)));
   return files;
@@ -69,13 +67,17 @@ export function readPretrained(files: ReadonlyMap<string, Buffer>, place: string
     if (!bytes) throw new InputError(`${place}: has no ${name}. Restore the folder from its source.`);
     return bytes;
   };
-  const config = parseConfig(read(names.config).toString(), `${place}/${names.config}`);
+  const { config, architecture } = parseConfig(read(names.config).toString(), `${place}/${names.config}`);
   const weights = decodeSafetensors(read(names.weights), `${place}/${names.weights}`);
   const valueHead = files.get(names.valueHead);
   if (valueHead) {
     for (const [name, weight] of decodeSafetensors(valueHead, `${place}/${names.valueHead}`)) weights.set(name, weight);
   }
   checkWeights(config, weights);
+  const head = architecture === 'LlamaForSequenceClassification' ? 'score.weight' : 'lm_head.weight';
+  if (!weights.has(head) && !(head === 'lm_head.weight' && config.tieWordEmbeddings)) {
+    throw new InputError(`${place}/${names.weights}: lacks ${head}, which a ${architecture} has.`);
+  }
   return { config, weights, tokenizerJson: read(names.tokenizer).toString() };
 }
 
@@ -96,7 +98,8 @@ function configFile(config: LanguageModelConfig, architecture: Architecture): Re
     tie_word_embeddings: config.tieWordEmbeddings,
     bos_token_id: config.eosTokenId,
     eos_token_id: config.eosTokenId,
-    pad_token_id: config.eosTokenId,
+    // Not end-of-text: a reward is read at the last token that is no padding, and end-of-text is part of a response.
+    pad_token_id: padding,
     hidden_act: 'silu',
     attention_bias: false,
     mlp_bias: false,
@@ -107,39 +110,73 @@ function configFile(config: LanguageModelConfig, architecture: Architecture): Re
   };
 }
 
-function parseConfig(text: string, fileName: string): LanguageModelConfig {
-  let file: Record<string, unknown>;
+function parseConfig(
+  text: string,
+  fileName: string,
+): { readonly config: LanguageModelConfig; readonly architecture: Architecture } {
+  let file: Record<string, unknown> | null;
   try {
-    file = JSON.parse(text) as Record<string, unknown>;
+    file = JSON.parse(text) as typeof file;
   } catch {
     throw new InputError(`${fileName}: is not JSON. Restore the folder from its source.`);
   }
-  const number = (key: string): number => {
-    const value = file[key];
-    if (typeof value !== 'number')
-      throw new InputError(`${fileName}: ${key} is ${JSON.stringify(value)}, not a number.`);
+  const field = (key: string): unknown => file?.[key];
+  const refuse = (key: string, value: unknown, wanted: string): InputError =>
+    new InputError(
+      `${fileName}: ${key} is ${JSON.stringify(value)}, but ${wanted}. Only models that infalign stored are read.`,
+    );
+  const demand = (key: string, ...allowed: readonly (string | boolean | null | undefined)[]): unknown => {
+    const value = field(key);
+    if (!allowed.some((one) => one === value)) {
+      throw refuse(key, value, `has to be ${allowed.map(String).join(' or ')}`);
+    }
     return value;
   };
-  if (
-    file.model_type !== 'llama' ||
-    file.hidden_act !== 'silu' ||
-    file.attention_bias === true ||
-    file.mlp_bias === true
-  ) {
-    throw new InputError(`${fileName}: is not a model of the Llama family without biases, the only one that is read.`);
+  const number = (key: string): number => {
+    const value = field(key);
+    if (typeof value !== 'number' || !(value > 0)) throw refuse(key, value, 'has to be a number above 0');
+    return value;
+  };
+  const count = (key: string): number => {
+    const value = number(key);
+    if (!Number.isSafeInteger(value)) throw refuse(key, value, 'has to be a whole number');
+    return value;
+  };
+
+  demand('model_type', 'llama');
+  const [architecture] = [field('architectures')].flat();
+  if (architecture !== 'LlamaForCausalLM' && architecture !== 'LlamaForSequenceClassification') {
+    throw refuse('architectures', architecture, 'has to be LlamaForCausalLM or LlamaForSequenceClassification');
+  }
+  demand('hidden_act', 'silu');
+  demand('attention_bias', false, undefined);
+  demand('mlp_bias', false, undefined);
+  demand('rope_scaling', null, undefined);
+  const heads = count('num_attention_heads');
+  const keyValueHeads = count('num_key_value_heads');
+  const hiddenSize = count('hidden_size');
+  if (hiddenSize % (2 * heads) !== 0) throw refuse('hidden_size', hiddenSize, `has to be a multiple of 2·${heads}`);
+  if (heads % keyValueHeads !== 0) throw refuse('num_key_value_heads', keyValueHeads, `has to divide ${heads}`);
+  const eosTokenId = field('eos_token_id');
+  const vocabSize = count('vocab_size');
+  if (!Number.isSafeInteger(eosTokenId) || Number(eosTokenId) < 0 || Number(eosTokenId) >= vocabSize) {
+    throw refuse('eos_token_id', eosTokenId, `has to be a token, of ${vocabSize}`);
   }
   return {
-    vocabSize: number('vocab_size'),
-    hiddenSize: number('hidden_size'),
-    intermediateSize: number('intermediate_size'),
-    layers: number('num_hidden_layers'),
-    heads: number('num_attention_heads'),
-    keyValueHeads: number('num_key_value_heads'),
-    maxPositions: number('max_position_embeddings'),
-    ropeTheta: number('rope_theta'),
-    rmsNormEpsilon: number('rms_norm_eps'),
-    tieWordEmbeddings: file.tie_word_embeddings === true,
-    eosTokenId: number('eos_token_id'),
+    architecture,
+    config: {
+      vocabSize,
+      hiddenSize,
+      intermediateSize: count('intermediate_size'),
+      layers: count('num_hidden_layers'),
+      heads,
+      keyValueHeads,
+      maxPositions: count('max_position_embeddings'),
+      ropeTheta: number('rope_theta'),
+      rmsNormEpsilon: number('rms_norm_eps'),
+      tieWordEmbeddings: demand('tie_word_embeddings', true, false) === true,
+      eosTokenId: Number(eosTokenId),
+    },
   };
 }
 

@@ -1,5 +1,13 @@
 import { InputError } from '@infalign/core';
-import { baseTokens, byteToken, createTokenizer, wordPattern, type Merge, type Tokenizer } from './tokenizer.js';
+import {
+  baseTokens,
+  byteToken,
+  createTokenizer,
+  mergePair,
+  wordPattern,
+  type Merge,
+  type Tokenizer,
+} from './tokenizer.js';
 
 interface Word {
   tokens: number[];
@@ -11,7 +19,7 @@ interface Word {
  * most frequent within words becomes a token, until the vocabulary is full. Equal counts go to the smaller pair of
  * numbers, so the same text gives the same tokenizer.
  *
- * @param vocabSize 257 (bytes and end-of-text) or more
+ * @param vocabSize 257 (bytes, end-of-text and padding) or more
  * @throws InputError if the text has too few different pairs for that many tokens
  */
 export function trainTokenizer(texts: Iterable<string>, vocabSize: number): Tokenizer {
@@ -45,12 +53,12 @@ export function trainTokenizer(texts: Iterable<string>, vocabSize: number): Toke
           'give more text, or ask for a smaller vocabulary.',
       );
     }
-    const [left, right] = [Math.floor(best / vocabSize), best % vocabSize];
+    const pair: Merge = [Math.floor(best / vocabSize), best % vocabSize];
     const merged = baseTokens + merges.length;
-    merges.push([left, right]);
+    merges.push(pair);
     for (const word of places.get(best)!) {
       change(word, -1);
-      word.tokens = mergePair(word.tokens, left, right, merged);
+      word.tokens = mergePair(word.tokens, pair, merged);
       change(word, 1);
     }
     counts.delete(best);
@@ -66,15 +74,4 @@ function countWords(texts: Iterable<string>): Word[] {
   }
   const encoder = new TextEncoder();
   return Array.from(counts, ([word, count]) => ({ tokens: Array.from(encoder.encode(word), byteToken), count }));
-}
-
-function mergePair(tokens: readonly number[], left: number, right: number, merged: number): number[] {
-  const result: number[] = [];
-  for (let index = 0; index < tokens.length; index++) {
-    if (tokens[index] === left && tokens[index + 1] === right) {
-      result.push(merged);
-      index++;
-    } else result.push(tokens[index]!);
-  }
-  return result;
 }
