@@ -17,7 +17,7 @@ describe('theory', () => {
         const point = theory({ procedure, transform, kl: 0.5 });
         expect(Math.abs(point.winRate - winRate), `${procedure} ${transform}`).toBeLessThan(6e-5);
         expect(point).toMatchObject({ procedure, transform });
-        expect(point.kl).toBeCloseTo(0.5, 10);
+        expect(point.kl).toBeCloseTo(0.5, 8);
       }
     }
   });

@@ -143,10 +143,10 @@ export function bestOfPolicy(n: number, procedure: Procedure): BestOfPolicy {
 }
 
 function optimalPoint(procedure: Procedure, strength: Strength, nearbyBeta: number): FrontierPoint {
-  let nearbyShot: number | undefined;
+  let last: { beta: number; shot: number } | undefined;
   const nearby = (beta: number) => {
-    const policy = tryOptimalPolicy(procedure, beta, nearbyShot);
-    nearbyShot = policy?.shot ?? nearbyShot;
+    const policy = tryOptimalPolicy(procedure, beta, last);
+    if (policy !== undefined) last = { beta, shot: policy.shot };
     return policy;
   };
   const { beta, policy } =
@@ -156,6 +156,9 @@ function optimalPoint(procedure: Procedure, strength: Strength, nearbyBeta: numb
   const { kl, standardWinRate, winRate } = policy;
   return { procedure: procedure.name, transform: 'optimal', beta, kl, standardWinRate, winRate };
 }
+
+/** A KL is met when it is met to this part of it: what the optimal policy's KL is sure to. */
+const RESOLUTION = 5e-10;
 
 /**
  * Finds β with KL(β) = kl, for a KL that never increases with β.
@@ -180,6 +183,7 @@ function solveForKl<Policy extends Pick<AlignedPolicy, 'kl'>>(
     if (value === undefined) {
       const policy = policyAt(Math.exp(logBeta));
       value = policy === undefined ? Infinity : Math.log(Math.max(policy.kl, Number.MIN_VALUE) / kl);
+      if (Math.abs(value) < RESOLUTION) value = 0;
       known.set(logBeta, value);
     }
     return value;
@@ -213,7 +217,7 @@ function solveForKl<Policy extends Pick<AlignedPolicy, 'kl'>>(
     if (excessAt(middle) < 0) weak = middle;
     else strong = middle;
   }
-  const beta = Math.exp(bracketedRoot(excessAt, strong, weak, 1e-12));
+  const beta = Math.exp(bracketedRoot(excessAt, strong, weak, RESOLUTION / 10));
   const policy = policyAt(beta);
   if (policy === undefined || Math.abs(policy.kl / kl - 1) > 1e-5) throw outOfReach(kl * Math.exp(excessAt(weak)));
   return { beta, policy };

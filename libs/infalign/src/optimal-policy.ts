@@ -49,13 +49,21 @@ export function optimalPolicy(procedure: Procedure, beta: number): OptimalPolicy
 /**
  * optimalPolicy, or undefined where double precision does not resolve it.
  *
- * @param nearbyShot the shot of the policy at a neighbouring β, if there is one: it saves time, and changes nothing else
+ * @param nearby the shot of the policy at a neighbouring β, if there is one: it saves time, and changes nothing else
  */
-export function tryOptimalPolicy(procedure: Procedure, beta: number, nearbyShot?: number): OptimalPolicy | undefined {
+export function tryOptimalPolicy(
+  procedure: Procedure,
+  beta: number,
+  nearby?: { beta: number; shot: number },
+): OptimalPolicy | undefined {
   assertBeta(beta);
   const problem = boundaryValueProblem(procedure, beta);
-  const missOf = (start: number) => shoot(problem, start).miss;
-  const [low, high] = bracket(missOf, nearbyShot);
+  const missOf = (start: number) => {
+    const { miss } = shoot(problem, start);
+    // Below what the steps resolve, a hit is a hit. (For large β, all is small in proportion to the start.)
+    return Math.abs(miss) < (TOLERANCE / 10) * Math.min(1, -start) ? 0 : miss;
+  };
+  const [low, high] = bracket(missOf, nearby === undefined ? undefined : nearbyStart(nearby, beta));
   if (low === undefined) return undefined;
   const shot = bracketedRoot(missOf, low, high, 1e-14);
   const final = shoot(problem, shot, 'measure');
@@ -73,7 +81,7 @@ export function tryOptimalPolicy(procedure: Procedure, beta: number, nearbyShot?
 interface BoundaryValueProblem {
   /** Σ weight · g′(F)·g′(u) / β, with F and u clamped to [0, 1]. */
   slope: (F: number, u: number) => number;
-  /** ∫_0^u slope(0, v) dv: how y grows while F is still 0. */
+  /** ∫_0^u slope(0, v) dv: how y grows while F is still negligible. */
   growthWhileEmpty: (u: number) => number;
   /** ∫_0^u wins(0, v) dv: T(π) beats all of this. */
   winsWhileEmpty: (u: number) => number;
@@ -113,18 +121,24 @@ function boundaryValueProblem(procedure: Procedure, beta: number): BoundaryValue
 }
 
 /**
- * The shooting parameter. From 0 down to LOWEST_START it is y(0) itself. Below, f is 0 to double precision until some u₀ > 0,
+ * The shooting parameter. From 0 down to LOWEST_START it is y(0) itself. Below, f is negligible (e^−45, 10⁻²⁰) until some u₀ > 0,
  * where y has grown to LOWEST_START: u₀ = 1 − e^{−(LOWEST_START − parameter)}. One bounded bracket so serves every β.
  * At 0, f ≥ 1 everywhere and F(1) ≥ 1; at EARLIEST_START, F(1) is 0 but for rounding.
  */
-const LOWEST_START = -600;
+const LOWEST_START = -45;
 const EARLIEST_START = LOWEST_START - 35;
+
+/** Where Φ is given, ln f(0) goes with 1/β; the optimal Φ changes slowly. */
+function nearbyStart(nearby: { beta: number; shot: number }, beta: number): number {
+  if (nearby.shot < LOWEST_START) return nearby.shot;
+  return Math.max(LOWEST_START, (nearby.shot * nearby.beta) / beta);
+}
 
 /** Starts between which the miss changes sign; no low one if F(1) exceeds 1 from all of them. */
 function bracket(missOf: (start: number) => number, nearbyShot?: number): [low: number | undefined, high: number] {
   let high = 0;
   if (nearbyShot !== undefined) {
-    let reach = 0.01 * (0.01 - nearbyShot);
+    let reach = 0.01 * (0.01 + (nearbyShot > LOWEST_START ? -nearbyShot : LOWEST_START - nearbyShot));
     if (missOf(nearbyShot) > 0) {
       high = nearbyShot;
       for (let low = high - reach; low > EARLIEST_START; reach *= 4, low -= reach) {
@@ -214,7 +228,7 @@ function shoot(
   state[0] = -from.u;
   state[1] = from.y;
   if (measuring) {
-    // While f is 0 the entropy density is 1.
+    // While f is negligible the entropy density is 1.
     state[2] = from.u;
     state[4] = problem.winsWhileEmpty(from.u);
   }
