@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createTokenizer, parseTokenizer } from './tokenizer.js';
+import { createTokenizer, parseTokenizer, wordPattern } from './tokenizer.js';
 import { trainTokenizer } from './train-tokenizer.js';
 
 const text = 'the cat sat on the mat; the bat sat on the cat. Straße, naïve café — 東京 🙂 1234 '.repeat(20);
@@ -40,17 +40,57 @@ describe('byte-level BPE', () => {
     expect(trainTokenizer([text], 300).toJson()).toBe(tokenizer.toJson());
   });
 
-  it('decodes a response that ends within a character, and nothing for end-of-text', () => {
+  it('decodes a response that ends within a character, and nothing for end-of-text and padding', () => {
     const bytes = createTokenizer([]);
     expect(bytes.decode(bytes.encode('é').slice(0, 1))).toBe('\uFFFD');
-    expect(bytes.decode([bytes.endOfText])).toBe('');
+    expect(bytes.decode([bytes.endOfText, ...bytes.encode('a'), bytes.padding])).toBe('a');
+    expect(() => bytes.decode([257])).toThrow('token 257 is not one of the 257');
+  });
+
+  it('never makes end-of-text or padding of text, also of text that spells them', () => {
+    const bytes = createTokenizer([]);
+    const everything = `${String.fromCodePoint(...Array(0xd800).keys())}<|endoftext|><|padding|>\uffff\u{10ffff}`;
+    const made = new Set(bytes.encode(everything));
+    expect(made.has(bytes.endOfText)).toBe(false);
+    expect(made.has(bytes.padding)).toBe(false);
+    expect(bytes.decode(bytes.encode(everything))).toBe(everything);
+  });
+
+  it('cuts words at the white space of Unicode, which U+0085 is and U+FEFF is not', () => {
+    const cut = (text: string) => text.match(wordPattern);
+    expect(cut("they're 12th\u0085 x")).toEqual(['they', "'re", ' 12', 'th', '\u0085', ' x']);
+    expect(cut('.\ufeff.')).toEqual(['.\ufeff.']);
+    expect(cut('a  b \n')).toEqual(['a', ' ', ' b', ' \n']);
+  });
+
+  it('encodes a word of 200,000 letters in little time', () => {
+    const ours = trainTokenizer(['a'.repeat(64)], 260);
+    const tokens = ours.encode('a'.repeat(200_003));
+    // aa, aaaa and aaaaaaaa are tokens.
+    expect(tokens).toHaveLength(25_002);
+    expect(Array.from(tokens.slice(-3))).toEqual([259, 257, 98]);
   });
 
   it('reads what it wrote, and refuses other files by name', () => {
     const read = parseTokenizer(tokenizer.toJson(), 'tokenizer.json');
     expect(read.encode(text)).toEqual(tokenizer.encode(text));
-    for (const damaged of ['{', '{}', tokenizer.toJson().replace('"<|endoftext|>": 0', '"<|endoftext|>": 7')]) {
-      expect(() => parseTokenizer(damaged, 'tokenizer.json')).toThrow(/^tokenizer\.json: /);
+    expect(read.toJson()).toBe(tokenizer.toJson());
+    const json = trainTokenizer(['th th'], 258).toJson();
+    const merge = /\[\s*"t",\s*"h"\s*\]/;
+    expect(json).toMatch(merge);
+    for (const [damaged, problem] of [
+      ['{', 'is not JSON'],
+      ['null', 'has no vocabulary'],
+      ['{}', 'has no vocabulary'],
+      ['{"model": {"vocab": {}, "merges": []}}', 'does not number <|endoftext|> as 0'],
+      [json.replace('"<|endoftext|>": 0', '"<|endoftext|>": 7'), 'does not number <|endoftext|> as 0'],
+      [json.replace('"a": 98', '"a": 99'), 'does not number byte 97 as 98'],
+      [json.replace(merge, '["constructor", "h"]'), 'has a merge of unknown tokens'],
+      [json.replace(merge, '["t", "h", "e"]'), 'has a merge of unknown tokens'],
+      [json.replace(merge, '["h", "t"]'), 'does not number merge'],
+      [json.replace(merge, '["t", "h"], ["t", "h"]'), 'has 258 tokens, where its 2 merges make 259'],
+    ] as const) {
+      expect(() => parseTokenizer(damaged, 'tokenizer.json')).toThrow(`tokenizer.json: ${problem}`);
     }
   });
 
