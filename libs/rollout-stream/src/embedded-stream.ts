@@ -24,6 +24,9 @@ import { verifyLogFile } from './verify-log-file.js';
  */
 const maxLogBytes = 2 ** 37;
 
+/** LMDB's error where the address space is used up. */
+const mapFull = -30792;
+
 /** Grows when the layout below changes. */
 const logFormat = 1;
 
@@ -170,7 +173,19 @@ function embeddedStream(file: string, tables: Tables, releaseLock: () => void): 
   }
 
   function transaction(action: () => void): void {
-    explained(file, () => root.transactionSync(action));
+    try {
+      root.transactionSync(action);
+    } catch (error) {
+      const { code } = error as { code?: number };
+      if (typeof code !== 'number') throw error;
+      throw new InputError(
+        code === mapFull
+          ? `${file}: the log has reached its largest size, ${maxLogBytes / 2 ** 30} GiB. Begin again in a new folder.`
+          : `${file}: the log could not be written (${messageOf(error)}), and is as it was before. Most likely the disk is ` +
+              'full: make room and run again.',
+        { cause: error },
+      );
+    }
   }
 
   const stream: RolloutStream = {

@@ -20,9 +20,14 @@ const metaPage = 0x08;
 const overflowNode = 0x01;
 const tableNode = 0x02;
 
+/** Of the list of free pages: numeric keys, and that the file has no folder of its own. */
+const freeTreeFlags = 0x4008;
+
 /** The root of a B+ tree, as meta pages and named tables store it (48 bytes). */
 interface Tree {
   name: string;
+  /** How LMDB compares keys and stores values. */
+  flags: number;
   depth: number;
   entries: number;
   /** Nothing if the tree is empty. */
@@ -39,6 +44,8 @@ interface LogFile {
   bytes: number;
   pageBytes: number;
   lastPage: number;
+  /** The last one that was committed; no page is of a later one. */
+  transaction: bigint;
   /** One bit a page: in a tree already. */
   used: Uint8Array;
 }
@@ -67,9 +74,10 @@ export function verifyLogFile(path: string, tables: readonly string[]): void {
 }
 
 function verifyTrees(path: string, descriptor: number, bytes: number, tables: readonly string[]): void {
-  const { pageBytes, lastPage, free, main } = newestMeta(path, descriptor);
+  const { pageBytes, lastPage, transaction, free, main } = newestMeta(path, descriptor);
   if (lastPage > 2 ** 40) throw damaged(path, `page number ${lastPage} in the header`);
-  const file: LogFile = { path, descriptor, bytes, pageBytes, lastPage, used: new Uint8Array((lastPage >> 3) + 1) };
+  const used = new Uint8Array((lastPage >> 3) + 1);
+  const file: LogFile = { path, descriptor, bytes, pageBytes, lastPage, transaction, used };
   const named: Tree[] = [];
   walk(file, {
     ...main,
@@ -136,6 +144,7 @@ function readMeta(path: string, descriptor: number, offset: number) {
 function readTree(bytes: Buffer, offset: number): Omit<Tree, 'name'> {
   const root = bytes.readBigUInt64LE(offset + 40);
   return {
+    flags: bytes.readUInt16LE(offset + 4),
     depth: bytes.readUInt16LE(offset + 6),
     entries: Number(bytes.readBigUInt64LE(offset + 32)),
     root: root === noPage ? undefined : Number(root),
@@ -144,6 +153,9 @@ function readTree(bytes: Buffer, offset: number): Omit<Tree, 'name'> {
 }
 
 function walk(file: LogFile, tree: Tree): void {
+  if (tree.flags !== (tree.numericKeys ? freeTreeFlags : 0)) {
+    throw damaged(file.path, `${tree.name}: kind ${tree.flags}`);
+  }
   const entries = tree.root === undefined ? 0 : visit(file, tree, tree.root, 1, undefined, undefined);
   if (entries !== tree.entries) {
     throw damaged(file.path, `${tree.name}: ${entries} entries are there, ${tree.entries} should be`);
@@ -233,7 +245,8 @@ function leafValue(
 
   const first = Number(stored.readBigUInt64LE(0));
   const pages = Math.floor((headerBytes - 1 + size) / file.pageBytes) + 1;
-  if (Number(stored.readBigUInt64LE(16)) !== pages) throw broken('a value of several pages has a wrong size');
+  if (Number(stored.readBigUInt64LE(16)) !== pages || stored.readBigUInt64LE(8) > file.transaction)
+    throw broken('the place of a value of several pages is wrong');
   for (let page = first; page < first + pages; page++) use(file, page, tree.name);
   const start = readPage(file, first, tree.name);
   if (start.readUInt16LE(18) !== overflowPage || start.readUInt32LE(20) !== pages) {
@@ -281,6 +294,10 @@ function readPage(file: LogFile, number: number, tree: string): Buffer {
   if (read < file.pageBytes) throw cutShort(file, tree, number);
   if (Number(page.readBigUInt64LE(0)) !== number) {
     throw damaged(file.path, `${tree}: page ${number}: it says it is page ${page.readBigUInt64LE(0)}`);
+  }
+  const transaction = page.readBigUInt64LE(8);
+  if (transaction > file.transaction) {
+    throw damaged(file.path, `${tree}: page ${number}: it is of transaction ${transaction}, after the last one`);
   }
   return page;
 }
