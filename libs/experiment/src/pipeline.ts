@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Purpose, type SamplingRequest } from '@infalign/contracts';
+import type { Purpose, SamplingRequest } from '@infalign/contracts';
 import type { Prompt } from '@infalign/datasets';
 import { createEagerModel } from '@infalign/language-model';
 import type { Experiment } from '@infalign/run-config';

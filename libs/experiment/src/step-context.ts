@@ -11,7 +11,7 @@ export interface StepContext {
    * Tells how far a phase of the step is: `done` of `total` things. Steps compute without a pause; waiting for this lets
    * the process see signals and messages.
    */
-  progress(phase: string, done: number, total: number): Promise<void>;
+  readonly progress: (phase: string, done: number, total: number) => Promise<void>;
 }
 
 /** A step's work: leaves files in its folder and returns its result, JSON data that is a function of the experiment alone. */

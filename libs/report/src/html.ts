@@ -37,7 +37,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 /** Control characters and halves of surrogate pairs have no place in HTML or XML; they are shown as replaced, not dropped. */
 export function withoutControlCharacters(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ud800-\udfff]/gu, '\ufffd');
 }
 

@@ -133,7 +133,7 @@ export function targetLogProbs(hidden: tf.Tensor2D, projection: tf.Tensor2D, tar
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [hidden, projection, logProbs, targets] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
         const column = tf.reshape(dy, [n, 1]);
-        const dLogits = tf.mul(tf.exp(logProbs), tf.neg(column)) as tf.Tensor2D;
+        const dLogits = tf.mul<tf.Tensor2D>(tf.exp(logProbs), tf.neg(column));
         const dHidden = tf.add(tf.matMul(dLogits, projection), tf.mul(column, tf.gather(projection, targets)));
         const dProjection = tf.add(
           tf.matMul(dLogits, hidden, true, false),

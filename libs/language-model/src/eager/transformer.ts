@@ -60,7 +60,7 @@ export function layer(
   attend: (projections: Projections) => tf.Tensor2D,
 ): tf.Tensor2D {
   const linear = (input: tf.Tensor2D, name: string): tf.Tensor2D =>
-    tf.matMul(input, weight(`model.layers.${index}.${name}.weight`) as tf.Tensor2D, false, true);
+    tf.matMul(input, weight(`model.layers.${index}.${name}.weight`), false, true);
   const norm = (input: tf.Tensor2D, name: string): tf.Tensor2D =>
     rmsNorm(input, weight(`model.layers.${index}.${name}.weight`) as tf.Tensor1D, config.rmsNormEpsilon);
   const heads = (input: tf.Tensor2D, count: number): tf.Tensor3D => tf.reshape(input, [-1, count, headSize(config)]);

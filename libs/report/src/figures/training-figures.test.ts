@@ -25,7 +25,7 @@ describe('a training curve', () => {
     }));
     const { spec } = (await drawTrainingFigure({ ...results, runs: [{ ...run!, training }] }, 'kl', palettes.light))!;
     const rows = spec.data!.flatMap((source) =>
-      'values' in source && Array.isArray(source.values) ? source.values : [],
+      'values' in source && Array.isArray(source.values) ? (source.values as unknown[]) : [],
     );
     const points = rows.filter((row) => typeof row === 'object' && row !== null && 'iteration' in row) as {
       value: number;

@@ -1,11 +1,5 @@
 import '@tensorflow/tfjs-node';
-import {
-  Purpose,
-  type EvaluationResult,
-  type PolicyVersion,
-  type SamplingRequest,
-  type ScoredRollout,
-} from '@infalign/contracts';
+import { Purpose, type EvaluationResult, type SamplingRequest, type ScoredRollout } from '@infalign/contracts';
 import { createEagerModel, initialWeights, type LanguageModelConfig } from '@infalign/language-model';
 import { topics, type ConsumedRecord } from '@infalign/rollout-stream';
 import { describe, expect, it } from 'vitest';
@@ -67,7 +61,7 @@ const announced = (final: boolean): ConsumedRecord => ({
   topic: topics.policyVersions,
   partition: 0,
   offset: 0,
-  value: { runId: 'run', version: 3, final } as PolicyVersion,
+  value: { runId: 'run', version: 3, final },
 });
 
 const stage = (samplesPerPrompt: number) =>
