@@ -27,9 +27,9 @@ describe('a training curve', () => {
     const rows = spec.data!.flatMap((source) =>
       'values' in source && Array.isArray(source.values) ? (source.values as unknown[]) : [],
     );
-    const points = rows.filter((row) => typeof row === 'object' && row !== null && 'iteration' in row) as {
-      value: number;
-    }[];
+    const points = rows.filter(
+      (row): row is { value: number } => typeof row === 'object' && row !== null && 'iteration' in row,
+    );
     expect(points.length).toBeGreaterThan(100);
     expect(points.length).toBeLessThanOrEqual(300);
     expect(points.every((point) => point.value === 0.5)).toBe(true);
