@@ -93,7 +93,11 @@ const languageModelTraining = {
   batch: wholeNumber(1, 32, 'Windows a step.'),
   window: wholeNumber(2, 64, 'Tokens a window; at most the context.'),
   learning_rate: positiveNumber(1e-3, 'Peak learning rate (Adam).'),
-  warmup_steps: z.int().min(0).default(100).describe('Steps of linear warm-up; cosine decay follows.'),
+  warmup_steps: z
+    .int()
+    .min(0)
+    .default(100)
+    .describe('Steps of linear warm-up; a linear decay to a tenth of the peak follows.'),
   max_gradient_norm: positiveNumber(1, 'Gradients are clipped to this global norm.'),
 };
 
@@ -278,7 +282,7 @@ export const experimentSchema = z
           .min(257)
           .max(65_536)
           .default(1024)
-          .describe('Tokens of the byte-level BPE: 256 bytes, end-of-text, and merges.'),
+          .describe('Tokens of the byte-level BPE: 255 bytes, end-of-text, padding, and merges.'),
       })
       .prefault({})
       .describe('The tokenizer, trained on the same text as the language model.'),
