@@ -1,15 +1,21 @@
 export {
   CalibratedRollout,
+  CalibrationDrift,
+  CalibrationEvent,
+  CalibrationSource,
   CalibrationState,
   DeadLetter,
   EvaluationResult,
+  HeldRollout,
   PolicyVersion,
   Purpose,
+  RewardModelChange,
   RewardScore,
   SampledRollout,
   SamplingRequest,
   ScoredRollout,
 } from './generated/infalign/v1/rollout.js';
+export { CheckpointReference, Run } from './generated/infalign/v1/run.js';
 export {
   CalibratorServiceService,
   type CalibratorServiceClient,

@@ -1,15 +1,28 @@
 export { openEmbeddedStream } from './embedded-stream.js';
+export { deadLetter } from './partition-worker.js';
 export { protobufCodec } from './codec.js';
 export { acquireLogLock } from './log-lock.js';
-export type { RolloutStream } from './rollout-stream.js';
-export { runToQuiescence, type RunOptions, type StageProgress } from './run-to-quiescence.js';
-export type { Stage, StageResult } from './stage.js';
+export {
+  PartitionLost,
+  TransactionFailed,
+  WriterFenced,
+  type GroupMember,
+  type RolloutStream,
+  type StreamWriter,
+  type TopicReader,
+} from './rollout-stream.js';
+export { runToQuiescence, type RunOptions } from './run-to-quiescence.js';
+export { serveStage, serveWorker, type ServeOptions } from './serve.js';
+export { stageWorker } from './stage-worker.js';
+export type { PartitionProcessor, Stage, StageResult } from './stage.js';
 export {
   describePosition,
   isPoison,
   isFrom,
   outgoing,
   partitionOf,
+  partitionOfKey,
+  removal,
   type Codec,
   type ConsumedRecord,
   type OutgoingRecord,
@@ -17,4 +30,5 @@ export {
   type RecordPosition,
   type Topic,
 } from './topic.js';
-export { deadLetterTopic, topics } from './topics.js';
+export { calibrationKey, deadLetterTopic, topics } from './topics.js';
+export type { Worker, WorkerProgress } from './worker.js';

@@ -1,18 +1,26 @@
 import type { ConsumedRecord, OutgoingRecord, Topic } from './topic.js';
 
 /** A step of the pipeline, apart from what runs it: a function from batches of records to batches of records. */
-export interface Stage {
+export interface Stage<T = unknown> {
   /** Also its consumer group. */
   readonly name: string;
-  /** Read in this order. */
-  readonly inputs: readonly Topic[];
-  /** Records that it processes together; at least 1. */
+  readonly input: Topic<T>;
+  /** Records that it is given together, unless it needs more of them; at least 1. */
   readonly maxBatchRecords: number;
   /**
-   * Processes what was read. What it returns is committed in one transaction with the positions; a batch that was not
+   * Prepares for a partition that this process has come to own. State, if it has any, is read from the stream here; where
+   * a batch failed it is discarded, and the partition is opened anew.
+   */
+  open(partition: number): Promise<PartitionProcessor<T>>;
+}
+
+/** What a stage does with the records of one partition. */
+export interface PartitionProcessor<T = unknown> {
+  /**
+   * Processes what was read. What it returns is committed in one transaction with the position; a batch that was not
    * committed is processed again, so equal batches must give equal outputs.
    */
-  process(batch: readonly ConsumedRecord[]): Promise<StageResult>;
+  process(batch: readonly ConsumedRecord<T>[]): Promise<StageResult>;
 }
 
 /** What a stage made of a batch. */

@@ -10,12 +10,13 @@ export interface Codec<T> {
 export interface Topic<T = unknown> {
   /** Words, digits, dots and dashes. */
   readonly name: string;
-  /** How many independent sequences it consists of; at least 1. Records with equal keys share one, in order. */
-  readonly partitions: number;
-  /** Whether only the latest record of each key is kept. */
+  /** Whether only the latest record of each key is kept; else records go by age. */
   readonly compacted: boolean;
   readonly codec: Codec<T>;
+  /** What the record is about: identifies it in a compacted topic. */
   key(record: T): string;
+  /** What its partition is derived from, where that is not the key: records with equal ones share a partition, in order. */
+  partitionKey?(record: T): string;
 }
 
 /** A place in a topic. Offsets count from 0 in each partition; compaction leaves gaps. */
@@ -38,15 +39,23 @@ export interface PoisonRecord extends RecordPosition {
   readonly payload: Uint8Array;
 }
 
-/** A record to append; made by {@link outgoing}, which sees to it that topic and value agree. */
+/** A record to append; made by {@link outgoing} and {@link removal}, which see to it that topic and value agree. */
 export interface OutgoingRecord {
   readonly topic: Topic;
   readonly value: unknown;
+  /** Whether it says that there is no record of this key any more, in a compacted topic. */
+  readonly removes: boolean;
 }
 
 /** A record to append to a topic. */
 export function outgoing<T>(topic: Topic<T>, value: NoInfer<T>): OutgoingRecord {
-  return { topic, value };
+  return { topic, value, removes: false };
+}
+
+/** Takes a record out of a compacted topic: the record with the key and the partition of this one. */
+export function removal<T>(topic: Topic<T>, value: NoInfer<T>): OutgoingRecord {
+  if (!topic.compacted) throw new Error(`Topic ${topic.name} is not compacted: nothing can be removed from it.`);
+  return { topic, value, removes: true };
 }
 
 /** Whether a record comes from that topic; narrows its type where a stage reads several topics. */
@@ -59,13 +68,16 @@ export function isPoison(record: ConsumedRecord | PoisonRecord): record is Poiso
   return 'reason' in record;
 }
 
-/** The partition of a record: its key's 32-bit FNV-1a hash, over UTF-16 code units, modulo the partitions. */
-export function partitionOf(topic: Topic, value: unknown): number {
-  if (topic.partitions === 1) return 0;
-  const key = topic.key(value);
+/** The partition of a record: the 32-bit FNV-1a hash of its partition key, over UTF-16 code units, modulo the partitions. */
+export function partitionOf<T>(topic: Topic<T>, value: T, partitions: number): number {
+  return partitionOfKey(topic.partitionKey?.(value) ?? topic.key(value), partitions);
+}
+
+/** The partition in which records with this partition key are: the prompt id, in the topics of rollouts. */
+export function partitionOfKey(key: string, partitions: number): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
-  return (hash >>> 0) % topic.partitions;
+  return (hash >>> 0) % partitions;
 }
 
 /** Where a record stands, for messages: `rollout.scored, partition 0, offset 17`. */

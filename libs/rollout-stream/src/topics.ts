@@ -1,9 +1,12 @@
 import {
   CalibratedRollout,
+  CalibrationEvent,
   CalibrationState,
   DeadLetter,
   EvaluationResult,
+  HeldRollout,
   PolicyVersion,
+  Run,
   SampledRollout,
   SamplingRequest,
   ScoredRollout,
@@ -12,19 +15,29 @@ import { protobufCodec } from './codec.js';
 import type { Topic } from './topic.js';
 import {
   checkCalibratedRollout,
+  checkCalibrationEvent,
   checkCalibrationState,
   checkDeadLetter,
   checkEvaluationResult,
+  checkHeldRollout,
   checkPolicyVersion,
+  checkRun,
   checkSampledRollout,
   checkSamplingRequest,
   checkScoredRollout,
 } from './validation.js';
 
+/** The runs that services work on: a table by run id. */
+const runs: Topic<Run> = {
+  name: 'runs',
+  compacted: true,
+  codec: protobufCodec(Run, checkRun),
+  key: (run) => run.runId,
+};
+
 /** Work for the policy-sampler. */
 const samplingRequests: Topic<SamplingRequest> = {
   name: 'sampling.requests',
-  partitions: 1,
   compacted: false,
   codec: protobufCodec(SamplingRequest, checkSamplingRequest),
   key: (request) => request.promptId,
@@ -33,7 +46,6 @@ const samplingRequests: Topic<SamplingRequest> = {
 /** Responses, from the policy-sampler. */
 const rolloutSampled: Topic<SampledRollout> = {
   name: 'rollout.sampled',
-  partitions: 1,
   compacted: false,
   codec: protobufCodec(SampledRollout, checkSampledRollout),
   key: (rollout) => rollout.promptId,
@@ -42,7 +54,6 @@ const rolloutSampled: Topic<SampledRollout> = {
 /** Responses with raw rewards, from the reward-scorer. */
 const rolloutScored: Topic<ScoredRollout> = {
   name: 'rollout.scored',
-  partitions: 1,
   compacted: false,
   codec: protobufCodec(ScoredRollout, checkScoredRollout),
   key: (scored) => scored.rollout!.promptId,
@@ -51,7 +62,6 @@ const rolloutScored: Topic<ScoredRollout> = {
 /** Responses with calibrated and transformed rewards, from the calibrator. */
 const rolloutCalibrated: Topic<CalibratedRollout> = {
   name: 'rollout.calibrated',
-  partitions: 1,
   compacted: false,
   codec: protobufCodec(CalibratedRollout, checkCalibratedRollout),
   key: (calibrated) => calibrated.scored!.rollout!.promptId,
@@ -60,38 +70,62 @@ const rolloutCalibrated: Topic<CalibratedRollout> = {
 /** Policies that samplers may use, from the PPO learner. */
 const policyVersions: Topic<PolicyVersion> = {
   name: 'policy.versions',
-  partitions: 1,
   compacted: false,
   codec: protobufCodec(PolicyVersion, checkPolicyVersion),
   key: (version) => version.runId,
 };
 
-/** Each prompt's reference distribution, from the calibrator: a table by prompt id. */
+/** Each prompt's reference distribution, from the calibrator: a table by run and prompt id. */
 const calibrationState: Topic<CalibrationState> = {
   name: 'calibration.state',
-  partitions: 1,
   compacted: true,
   codec: protobufCodec(CalibrationState, checkCalibrationState),
-  key: (state) => state.promptId,
+  key: (state) => calibrationKey(state.runId, state.promptId),
+  partitionKey: (state) => state.promptId,
+};
+
+/** Rollouts that the calibrator holds until there are references of their prompt: a table by rollout id. */
+const calibrationHeld: Topic<HeldRollout> = {
+  name: 'calibration.held',
+  compacted: true,
+  codec: protobufCodec(HeldRollout, checkHeldRollout),
+  key: (held) => held.scored!.rollout!.rolloutId,
+  partitionKey: (held) => held.scored!.rollout!.promptId,
+};
+
+/** Drift, and changes of the reward model, from the calibrator. */
+const calibrationEvents: Topic<CalibrationEvent> = {
+  name: 'calibration.events',
+  compacted: false,
+  codec: protobufCodec(CalibrationEvent, checkCalibrationEvent),
+  key: (event) => calibrationKey(event.runId, event.promptId),
+  partitionKey: (event) => event.promptId,
 };
 
 /** What the evaluator measured. */
 const evaluationResults: Topic<EvaluationResult> = {
   name: 'evaluation.results',
-  partitions: 1,
   compacted: false,
   codec: protobufCodec(EvaluationResult, checkEvaluationResult),
   key: (result) => result.promptId,
 };
 
+/** The key of a prompt's reference distribution: the run that sampled the references, and the prompt. */
+export function calibrationKey(runId: string, promptId: string): string {
+  return `${runId}/${promptId}`;
+}
+
 /** Every topic of the pipeline; each has a dead-letter topic beside it. */
 export const topics = {
+  runs,
   samplingRequests,
   rolloutSampled,
   rolloutScored,
   rolloutCalibrated,
   policyVersions,
   calibrationState,
+  calibrationHeld,
+  calibrationEvents,
   evaluationResults,
 };
 
@@ -99,7 +133,6 @@ export const topics = {
 export function deadLetterTopic(topic: Topic): Topic<DeadLetter> {
   return {
     name: `${topic.name}.dead-letter`,
-    partitions: 1,
     compacted: false,
     codec: protobufCodec(DeadLetter, checkDeadLetter),
     key: (letter) => `${letter.topic}/${letter.partition}/${letter.offset}`,

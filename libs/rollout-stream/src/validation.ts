@@ -1,12 +1,17 @@
 import { InputError } from '@infalign/core';
 import {
+  CalibrationSource,
   Purpose,
   type CalibratedRollout,
+  type CalibrationEvent,
   type CalibrationState,
+  type CheckpointReference,
   type DeadLetter,
   type EvaluationResult,
+  type HeldRollout,
   type PolicyVersion,
   type RewardScore,
+  type Run,
   type SampledRollout,
   type SamplingRequest,
   type ScoredRollout,
@@ -28,6 +33,21 @@ export function checkSamplingRequest(request: SamplingRequest): void {
   positive('top_p', request.topP);
   within('top_p', request.topP, 0, 1);
   wholeNumber('max_response_tokens', request.maxResponseTokens, 1);
+  notEmpty('batch_id', request.batchId);
+  wholeNumber('batch_requests', request.batchRequests, 1);
+}
+
+/** @throws InputError naming the field */
+export function checkRun(run: Run): void {
+  notEmpty('run_id', run.runId);
+  notEmpty('experiment', run.experiment);
+  notEmpty('step', run.step);
+  withinStore('checkpoints', run.checkpoints);
+  checkReference('base_policy', present('base_policy', run.basePolicy));
+  checkReference('reward_model', present('reward_model', run.rewardModel));
+  if (run.judge) checkReference('judge', run.judge);
+  checkReference('text', present('text', run.text));
+  run.learnFrom.forEach((offset, partition) => wholeNumber(`learn_from[${partition}]`, offset, 0));
 }
 
 /** @throws InputError naming the field */
@@ -48,6 +68,12 @@ export function checkCalibratedRollout(calibrated: CalibratedRollout): void {
   notEmpty('transformation', calibrated.transformation);
   wholeNumber('calibration_version', calibrated.calibrationVersion, 0);
   wholeNumber('references', calibrated.references, 1);
+  if (
+    calibrated.source !== CalibrationSource.CALIBRATION_SOURCE_PROMPT &&
+    calibrated.source !== CalibrationSource.CALIBRATION_SOURCE_POOLED
+  ) {
+    reject('source', `${calibrated.source} is not a source of references`);
+  }
 }
 
 /** @throws InputError naming the field */
@@ -55,9 +81,7 @@ export function checkPolicyVersion(version: PolicyVersion): void {
   notEmpty('run_id', version.runId);
   wholeNumber('version', version.version, 0);
   notEmpty('checkpoint', version.checkpoint);
-  if (/^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)/.test(version.checkpoint)) {
-    reject('checkpoint', `${JSON.stringify(version.checkpoint)} is not a relative path within the checkpoint store`);
-  }
+  withinStore('checkpoint', version.checkpoint);
   notEmpty('content_hash', version.contentHash);
   finite('observed_kl', version.observedKl);
   notNegative('target_kl', version.targetKl);
@@ -70,12 +94,37 @@ export function checkCalibrationState(state: CalibrationState): void {
   wholeNumber('version', state.version, 0);
   notEmpty('reward_model_version', state.rewardModelVersion);
   atLeastOne('references', state.references);
-  allFinite('references', state.references);
-  state.references.forEach((reference, index) => {
-    if (index > 0 && reference < state.references[index - 1]!) {
-      reject(`references[${index}]`, `${reference} is less than the one before it; the references must ascend`);
-    }
-  });
+  ascending('references', state.references);
+  notEmpty('run_id', state.runId);
+  allFinite('window', state.window);
+  if (state.window.length > 0 && state.window.length !== state.references.length) {
+    reject('window', `${state.window.length} values for ${state.references.length} references`);
+  }
+  wholeNumber('seen', state.seen, state.references.length);
+  ascending('baseline', state.baseline);
+}
+
+/** @throws InputError naming the field */
+export function checkHeldRollout(held: HeldRollout): void {
+  checkScored('scored.', present('scored', held.scored));
+}
+
+/** @throws InputError naming the field */
+export function checkCalibrationEvent(event: CalibrationEvent): void {
+  notEmpty('run_id', event.runId);
+  notEmpty('prompt_id', event.promptId);
+  wholeNumber('calibration_version', event.calibrationVersion, 0);
+  const { drift, rewardModelChange } = event;
+  if (drift) {
+    within('drift.distance', drift.distance, 0, 1);
+    within('drift.p_value', drift.pValue, 0, 1);
+    wholeNumber('drift.before', drift.before, 1);
+    wholeNumber('drift.since', drift.since, 1);
+  } else if (rewardModelChange) {
+    notEmpty('reward_model_change.before', rewardModelChange.before);
+    notEmpty('reward_model_change.since', rewardModelChange.since);
+    wholeNumber('reward_model_change.dropped', rewardModelChange.dropped, 0);
+  } else reject('event', 'missing');
 }
 
 /** @throws InputError naming the field */
@@ -127,12 +176,20 @@ function checkRollout(path: string, rollout: SampledRollout): void {
     }
   });
   positive(`${path}temperature`, rollout.temperature);
+  notEmpty(`${path}batch_id`, rollout.batchId);
+  wholeNumber(`${path}batch_rollouts`, rollout.batchRollouts, 1);
 }
 
 function checkScore(path: string, score: RewardScore): void {
   notEmpty(`${path}model`, score.model);
   notEmpty(`${path}model_version`, score.modelVersion);
   finite(`${path}reward`, score.reward);
+}
+
+function checkReference(path: string, reference: CheckpointReference): void {
+  notEmpty(`${path}.name`, reference.name);
+  withinStore(`${path}.name`, reference.name);
+  notEmpty(`${path}.content_hash`, reference.contentHash);
 }
 
 function reject(field: string, problem: string): never {
@@ -151,6 +208,12 @@ function atLeastOne(field: string, values: readonly number[]): void {
   if (values.length === 0) reject(field, 'empty; at least one value is needed');
 }
 
+function withinStore(field: string, path: string): void {
+  if (/^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)/.test(path)) {
+    reject(field, `${JSON.stringify(path)} is not a relative path within the checkpoint store`);
+  }
+}
+
 function finite(field: string, value: number): void {
   if (!Number.isFinite(value)) reject(field, `${value} is not a finite number`);
 }
@@ -158,6 +221,15 @@ function finite(field: string, value: number): void {
 function allFinite(field: string, values: readonly number[]): void {
   values.forEach((value, index) => {
     if (!Number.isFinite(value)) reject(`${field}[${index}]`, `${value} is not a finite number`);
+  });
+}
+
+function ascending(field: string, values: readonly number[]): void {
+  allFinite(field, values);
+  values.forEach((value, index) => {
+    if (index > 0 && value < values[index - 1]!) {
+      reject(`${field}[${index}]`, `${value} is less than the one before it; they must ascend`);
+    }
   });
 }
 

@@ -23,6 +23,16 @@ export enum Purpose {
   PURPOSE_EVALUATION = 3,
 }
 
+/** Whose reference rewards a rollout was calibrated against. */
+export enum CalibrationSource {
+  /** CALIBRATION_SOURCE_UNSPECIFIED - Never valid in a record. */
+  CALIBRATION_SOURCE_UNSPECIFIED = 0,
+  /** CALIBRATION_SOURCE_PROMPT - Those of its own prompt. */
+  CALIBRATION_SOURCE_PROMPT = 1,
+  /** CALIBRATION_SOURCE_POOLED - Those of all prompts of its partition together: its own prompt had too few. */
+  CALIBRATION_SOURCE_POOLED = 2,
+}
+
 /** Work for the policy-sampler: `samples` rollouts of one prompt. Records are keyed by prompt id. */
 export interface SamplingRequest {
   /** Unique in its run; not empty. */
@@ -51,6 +61,13 @@ export interface SamplingRequest {
   topP: number;
   /** Length at which a response is cut; at least 1. */
   maxResponseTokens: number;
+  /**
+   * The batch it belongs to; unique in its run, not empty. The requests of a batch stand one after another in one partition,
+   * and are decoded together: what is computed for a prompt depends on its batch alone, wherever and however often it is.
+   */
+  batchId: string;
+  /** Requests of that batch; at least 1. */
+  batchRequests: number;
 }
 
 /** One sampled response with its log-probabilities. Records are keyed by prompt id. */
@@ -79,6 +96,13 @@ export interface SampledRollout {
   ended: boolean;
   /** The temperature it was sampled with; greater than 0. */
   temperature: number;
+  /**
+   * The batch it was decoded in; not empty. The rollouts of a batch stand one after another in one partition, and are scored
+   * together.
+   */
+  batchId: string;
+  /** Rollouts of that batch; at least 1. */
+  batchRollouts: number;
 }
 
 /** The score of one response by one reward model. */
@@ -124,6 +148,8 @@ export interface CalibratedRollout {
   calibrationVersion: number;
   /** How many reference rewards it was calibrated against; at least 1. */
   references: number;
+  /** Whose reference rewards they were. */
+  source: CalibrationSource;
 }
 
 /** A policy that samplers may use. Records are keyed by run id. */
@@ -148,7 +174,7 @@ export interface PolicyVersion {
   final: boolean;
 }
 
-/** A prompt's reference distribution. Records are keyed by prompt id; the latest is the one that holds. */
+/** A prompt's reference distribution. Records are keyed by run and prompt id; the latest is the one that holds. */
 export interface CalibrationState {
   /** Not empty. */
   promptId: string;
@@ -158,6 +184,58 @@ export interface CalibrationState {
   rewardModelVersion: string;
   /** Raw rewards of the reference rollouts, ascending; finite, at least one. */
   references: number[];
+  /** The run that sampled the reference rollouts; not empty. */
+  runId: string;
+  /** The same rewards in the order of their arrival, where the distribution is kept over a window; else empty. */
+  window: number[];
+  /** Reference rewards seen so far, those that have left the window included; at least as many as there are references. */
+  seen: number;
+  /** References at the last drift test, ascending: what the next one compares the window with; else empty. */
+  baseline: number[];
+}
+
+/** A rollout that waits for references of its prompt. Records are keyed by rollout id, and removed when it leaves. */
+export interface HeldRollout {
+  /** Always set. */
+  scored: ScoredRollout | undefined;
+}
+
+/** Something that people who watch the calibration want to know. Records are keyed by run and prompt id. */
+export interface CalibrationEvent {
+  /** The run that sampled the reference rollouts; not empty. */
+  runId: string;
+  /** Not empty. */
+  promptId: string;
+  /** Version of the reference distribution that it is about. */
+  calibrationVersion: number;
+  /** The reference rewards come from another distribution than before. */
+  drift?:
+    | CalibrationDrift
+    | undefined;
+  /** The reward model has changed: the references of the one before were dropped. */
+  rewardModelChange?: RewardModelChange | undefined;
+}
+
+/** A drift of a prompt's reference rewards: the two-sample Kolmogorov-Smirnov test has refused that they are alike. */
+export interface CalibrationDrift {
+  /** Largest distance between the two distribution functions, in [0, 1]. */
+  distance: number;
+  /** Probability of at least that distance where there is no drift, in [0, 1]. */
+  pValue: number;
+  /** Reference rewards before; at least 1. */
+  before: number;
+  /** Reference rewards since; at least 1. */
+  since: number;
+}
+
+/** A change of the reward model that scores reference rollouts. */
+export interface RewardModelChange {
+  /** Content hash of the one before; not empty. */
+  before: string;
+  /** Content hash of the one since; not empty. */
+  since: string;
+  /** Reference rewards that were dropped. */
+  dropped: number;
 }
 
 /** What was measured of one policy on one prompt. Records are keyed by prompt id. */
@@ -211,6 +289,8 @@ function createBaseSamplingRequest(): SamplingRequest {
     topK: 0,
     topP: 0,
     maxResponseTokens: 0,
+    batchId: "",
+    batchRequests: 0,
   };
 }
 
@@ -258,6 +338,12 @@ export const SamplingRequest: MessageFns<SamplingRequest> = {
     }
     if (message.maxResponseTokens !== 0) {
       writer.uint32(104).uint32(message.maxResponseTokens);
+    }
+    if (message.batchId !== "") {
+      writer.uint32(114).string(message.batchId);
+    }
+    if (message.batchRequests !== 0) {
+      writer.uint32(120).uint32(message.batchRequests);
     }
     return writer;
   },
@@ -389,6 +475,22 @@ export const SamplingRequest: MessageFns<SamplingRequest> = {
             message.maxResponseTokens = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.batchId = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.batchRequests = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -416,6 +518,8 @@ function createBaseSampledRollout(): SampledRollout {
     logProbs: [],
     ended: false,
     temperature: 0,
+    batchId: "",
+    batchRollouts: 0,
   };
 }
 
@@ -468,6 +572,12 @@ export const SampledRollout: MessageFns<SampledRollout> = {
     }
     if (message.temperature !== 0) {
       writer.uint32(97).double(message.temperature);
+    }
+    if (message.batchId !== "") {
+      writer.uint32(106).string(message.batchId);
+    }
+    if (message.batchRollouts !== 0) {
+      writer.uint32(112).uint32(message.batchRollouts);
     }
     return writer;
   },
@@ -609,6 +719,22 @@ export const SampledRollout: MessageFns<SampledRollout> = {
             }
 
             message.temperature = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.batchId = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.batchRollouts = reader.uint32();
             continue;
           }
         }
@@ -768,6 +894,7 @@ function createBaseCalibratedRollout(): CalibratedRollout {
     transformation: "",
     calibrationVersion: 0,
     references: 0,
+    source: 0,
   };
 }
 
@@ -790,6 +917,9 @@ export const CalibratedRollout: MessageFns<CalibratedRollout> = {
     }
     if (message.references !== 0) {
       writer.uint32(48).uint32(message.references);
+    }
+    if (message.source !== 0) {
+      writer.uint32(56).int32(message.source);
     }
     return writer;
   },
@@ -853,6 +983,14 @@ export const CalibratedRollout: MessageFns<CalibratedRollout> = {
             }
 
             message.references = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.source = reader.int32() as any;
             continue;
           }
         }
@@ -1013,7 +1151,16 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
 };
 
 function createBaseCalibrationState(): CalibrationState {
-  return { promptId: "", version: 0, rewardModelVersion: "", references: [] };
+  return {
+    promptId: "",
+    version: 0,
+    rewardModelVersion: "",
+    references: [],
+    runId: "",
+    window: [],
+    seen: 0,
+    baseline: [],
+  };
 }
 
 export const CalibrationState: MessageFns<CalibrationState> = {
@@ -1030,6 +1177,26 @@ export const CalibrationState: MessageFns<CalibrationState> = {
     if (message.references.length !== 0) {
       writer.uint32(34).fork();
       for (const v of message.references) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.runId !== "") {
+      writer.uint32(42).string(message.runId);
+    }
+    if (message.window.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.window) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.seen !== 0) {
+      writer.uint32(56).uint64(message.seen);
+    }
+    if (message.baseline.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.baseline) {
         writer.double(v);
       }
       writer.join();
@@ -1091,6 +1258,341 @@ export const CalibrationState: MessageFns<CalibrationState> = {
             }
 
             break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag === 49) {
+              message.window.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.window.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.seen = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag === 65) {
+              message.baseline.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.baseline.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHeldRollout(): HeldRollout {
+  return { scored: undefined };
+}
+
+export const HeldRollout: MessageFns<HeldRollout> = {
+  encode(message: HeldRollout, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scored !== undefined) {
+      ScoredRollout.encode(message.scored, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldRollout {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldRollout();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.scored = ScoredRollout.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCalibrationEvent(): CalibrationEvent {
+  return { runId: "", promptId: "", calibrationVersion: 0, drift: undefined, rewardModelChange: undefined };
+}
+
+export const CalibrationEvent: MessageFns<CalibrationEvent> = {
+  encode(message: CalibrationEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    if (message.promptId !== "") {
+      writer.uint32(18).string(message.promptId);
+    }
+    if (message.calibrationVersion !== 0) {
+      writer.uint32(24).uint64(message.calibrationVersion);
+    }
+    if (message.drift !== undefined) {
+      CalibrationDrift.encode(message.drift, writer.uint32(34).fork()).join();
+    }
+    if (message.rewardModelChange !== undefined) {
+      RewardModelChange.encode(message.rewardModelChange, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CalibrationEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCalibrationEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.promptId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.calibrationVersion = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.drift = CalibrationDrift.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.rewardModelChange = RewardModelChange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCalibrationDrift(): CalibrationDrift {
+  return { distance: 0, pValue: 0, before: 0, since: 0 };
+}
+
+export const CalibrationDrift: MessageFns<CalibrationDrift> = {
+  encode(message: CalibrationDrift, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.distance !== 0) {
+      writer.uint32(9).double(message.distance);
+    }
+    if (message.pValue !== 0) {
+      writer.uint32(17).double(message.pValue);
+    }
+    if (message.before !== 0) {
+      writer.uint32(24).uint32(message.before);
+    }
+    if (message.since !== 0) {
+      writer.uint32(32).uint32(message.since);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CalibrationDrift {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCalibrationDrift();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.distance = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.pValue = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.before = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.since = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRewardModelChange(): RewardModelChange {
+  return { before: "", since: "", dropped: 0 };
+}
+
+export const RewardModelChange: MessageFns<RewardModelChange> = {
+  encode(message: RewardModelChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.before !== "") {
+      writer.uint32(10).string(message.before);
+    }
+    if (message.since !== "") {
+      writer.uint32(18).string(message.since);
+    }
+    if (message.dropped !== 0) {
+      writer.uint32(24).uint32(message.dropped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RewardModelChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRewardModelChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.before = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.since = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dropped = reader.uint32();
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

@@ -1,0 +1,88 @@
+import { PartitionLost, TransactionFailed, type GroupMember } from './rollout-stream.js';
+import type { PartitionProcessor, Stage } from './stage.js';
+import { deadLetterTopic } from './topics.js';
+import { isPoison, outgoing, type ConsumedRecord, type OutgoingRecord, type PoisonRecord } from './topic.js';
+import type { WorkerProgress } from './worker.js';
+
+/** What came of one attempt at a batch. */
+export type BatchOutcome =
+  | WorkerProgress
+  /** There was nothing to read, or the stage waits for more. */
+  | 'waiting'
+  /** The partition belongs to another member. */
+  | 'lost'
+  /** The transaction did not take place, or it is not known whether it did: it is done again from where the group stands. */
+  | 'failed';
+
+/** A stage's work on one partition that its group member owns. */
+export interface PartitionWorker {
+  /** Reads, processes and commits one batch. @throws what the stage throws; nothing of its batch is committed then */
+  advance(): Promise<BatchOutcome>;
+}
+
+/**
+ * A stage at work on one partition. Undecodable records go to their topic's dead-letter topic, in the transaction that
+ * passes them.
+ */
+export function partitionWorker<T>(member: GroupMember<T>, stage: Stage<T>, partition: number): PartitionWorker {
+  let processor: PartitionProcessor<T> | undefined;
+  return {
+    async advance() {
+      try {
+        processor ??= await stage.open(partition);
+        return (await runBatch(member, partition, stage, processor)) ?? 'waiting';
+      } catch (error) {
+        // What the processor has derived from a batch that was not committed is worth nothing.
+        processor = undefined;
+        if (error instanceof PartitionLost) return 'lost';
+        if (error instanceof TransactionFailed) return 'failed';
+        throw error;
+      }
+    },
+  };
+}
+
+async function runBatch<T>(
+  member: GroupMember<T>,
+  partition: number,
+  stage: Stage<T>,
+  processor: PartitionProcessor<T>,
+): Promise<WorkerProgress | undefined> {
+  for (let limit = stage.maxBatchRecords; ; limit *= 2) {
+    const read = await member.read(partition, limit);
+    const batch = read.filter((record): record is ConsumedRecord<T> => !isPoison(record));
+    const result = batch.length > 0 ? await processor.process(batch) : { outputs: [], consumed: 0 };
+    if (!(Number.isInteger(result.consumed) && result.consumed >= 0 && result.consumed <= batch.length)) {
+      throw new Error(`Stage ${stage.name} says it consumed ${result.consumed} of ${batch.length} records.`);
+    }
+    if (result.consumed === 0 && result.outputs.length > 0) {
+      throw new Error(`Stage ${stage.name} has outputs but consumed nothing: it would produce them again and again.`);
+    }
+    const consumed = read.slice(0, lengthWith(read, result.consumed));
+    if (consumed.length > 0) {
+      const deadLetters = consumed.filter(isPoison).map(deadLetter);
+      const outputs = [...result.outputs, ...deadLetters];
+      await member.commit(partition, consumed, outputs);
+      return {
+        name: stage.name,
+        consumed: consumed.length,
+        produced: outputs.length,
+        deadLetters: deadLetters.length,
+      };
+    }
+    // What it waits for may be longer than a batch usually is.
+    if (batch.length < limit) return undefined;
+  }
+}
+
+/** How many leading records there are up to, and with, the undecodable ones that follow the given number of decoded ones. */
+function lengthWith(read: readonly (ConsumedRecord | PoisonRecord)[], decoded: number): number {
+  let seen = 0;
+  const end = read.findIndex((record) => !isPoison(record) && ++seen > decoded);
+  return end === -1 ? read.length : end;
+}
+
+/** A record that could not be used, as its dead letter. */
+export function deadLetter({ topic, partition, offset, reason, payload }: PoisonRecord): OutgoingRecord {
+  return outgoing(deadLetterTopic(topic), { topic: topic.name, partition, offset, reason, payload });
+}
