@@ -3,9 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root, script, step } from '../workspace/workspace.mjs';
-import { buf, generate } from './buf.mjs';
-
-const generated = join(root, 'libs', 'contracts', 'src', 'generated');
+import { buf, generate, generated } from './buf.mjs';
 
 // `npm run contracts:check`: the contracts are well-formed, the generated code is theirs, and nothing that others may
 // rely on has been broken.

@@ -1,3 +1,4 @@
+export { fileDescriptorSet } from './generated/descriptors.js';
 export {
   CalibratedRollout,
   CalibrationDrift,
