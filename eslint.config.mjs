@@ -21,7 +21,10 @@ export default defineConfig(
             { sourceTag: 'layer:core', onlyDependOnLibsWithTags: ['layer:none'] },
             { sourceTag: 'layer:library', onlyDependOnLibsWithTags: ['layer:core', 'layer:library'] },
             { sourceTag: 'layer:stage', onlyDependOnLibsWithTags: ['layer:core', 'layer:library'] },
-            { sourceTag: 'layer:assembly', onlyDependOnLibsWithTags: ['layer:core', 'layer:library', 'layer:stage'] },
+            {
+              sourceTag: 'layer:assembly',
+              onlyDependOnLibsWithTags: ['layer:core', 'layer:library', 'layer:stage', 'layer:assembly'],
+            },
             {
               sourceTag: 'layer:experiment',
               onlyDependOnLibsWithTags: ['layer:core', 'layer:library', 'layer:stage', 'layer:assembly'],
