@@ -48,13 +48,19 @@ const remedies: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full: free some space, then resume',
   EDQUOT: 'the disk quota is used up: free some space, then resume',
   EFBIG: 'the file would be larger than this process may write: raise the limit, then resume',
-  EACCES: 'permission is denied: choose a folder that you may write to',
+  EACCES: 'permission is denied: choose a folder that you have rights to',
   EROFS: 'the file system is read-only: choose another folder',
+  ENAMETOOLONG: 'the path is too long: choose a shorter one',
   ENOTDIR: 'a part of the path is a file: choose another folder',
 };
 
 /** An error of the file system that people can mend becomes one message with the place and the remedy. */
-export function explained(error: unknown, path: string): unknown {
-  const remedy = error instanceof Error && 'code' in error ? remedies[String(error.code)] : undefined;
-  return remedy ? new InputError(`${path}: cannot be written: ${remedy}.`) : error;
+export function explained(error: unknown, path: string, done: 'written' | 'read' = 'written'): unknown {
+  const remedy = remedies[errorCode(error)];
+  return remedy ? new InputError(`${path}: cannot be ${done}: ${remedy}.`) : error;
+}
+
+/** The code of an error of the file system (`ENOENT`), or an empty text. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
