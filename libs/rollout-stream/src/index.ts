@@ -1,5 +1,6 @@
 export { openEmbeddedStream } from './embedded-stream.js';
-export { deadLetter } from './partition-worker.js';
+export { recordBatches, type BatchMembership, type RecordBatch } from './batches.js';
+export { refused } from './partition-worker.js';
 export { protobufCodec } from './codec.js';
 export { acquireLogLock } from './log-lock.js';
 export {
@@ -30,5 +31,5 @@ export {
   type RecordPosition,
   type Topic,
 } from './topic.js';
-export { calibrationKey, deadLetterTopic, topics } from './topics.js';
+export { calibrationKey, deadLetterTopic, isDeadLetterTopic, topics } from './topics.js';
 export type { Worker, WorkerProgress } from './worker.js';

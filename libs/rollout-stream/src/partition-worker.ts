@@ -1,6 +1,6 @@
 import { PartitionLost, TransactionFailed, type GroupMember } from './rollout-stream.js';
 import type { PartitionProcessor, Stage } from './stage.js';
-import { deadLetterTopic } from './topics.js';
+import { deadLetterTopic, isDeadLetterTopic } from './topics.js';
 import { isPoison, outgoing, type ConsumedRecord, type OutgoingRecord, type PoisonRecord } from './topic.js';
 import type { WorkerProgress } from './worker.js';
 
@@ -60,14 +60,13 @@ async function runBatch<T>(
     }
     const consumed = read.slice(0, lengthWith(read, result.consumed));
     if (consumed.length > 0) {
-      const deadLetters = consumed.filter(isPoison).map(deadLetter);
-      const outputs = [...result.outputs, ...deadLetters];
+      const outputs = [...result.outputs, ...consumed.filter(isPoison).map(deadLetter)];
       await member.commit(partition, consumed, outputs);
       return {
         name: stage.name,
         consumed: consumed.length,
         produced: outputs.length,
-        deadLetters: deadLetters.length,
+        deadLetters: outputs.filter(({ topic }) => isDeadLetterTopic(topic)).length,
       };
     }
     // What it waits for may be longer than a batch usually is.
@@ -82,7 +81,12 @@ function lengthWith(read: readonly (ConsumedRecord | PoisonRecord)[], decoded: n
   return end === -1 ? read.length : end;
 }
 
+/** A record that was decoded but cannot be used, as its dead letter. */
+export function refused<T>(record: ConsumedRecord<T>, reason: string): OutgoingRecord {
+  return deadLetter({ ...record, reason, payload: record.topic.codec.encode(record.value) });
+}
+
 /** A record that could not be used, as its dead letter. */
-export function deadLetter({ topic, partition, offset, reason, payload }: PoisonRecord): OutgoingRecord {
+function deadLetter({ topic, partition, offset, reason, payload }: PoisonRecord): OutgoingRecord {
   return outgoing(deadLetterTopic(topic), { topic: topic.name, partition, offset, reason, payload });
 }

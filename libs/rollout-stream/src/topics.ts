@@ -129,10 +129,17 @@ export const topics = {
   evaluationResults,
 };
 
+const deadLetterSuffix = '.dead-letter';
+
+/** Whether a topic holds what could not be used. */
+export function isDeadLetterTopic(topic: Topic): boolean {
+  return topic.name.endsWith(deadLetterSuffix);
+}
+
 /** Where records of a topic go that could not be decoded: `TOPIC.dead-letter`, with the reason. */
 export function deadLetterTopic(topic: Topic): Topic<DeadLetter> {
   return {
-    name: `${topic.name}.dead-letter`,
+    name: `${topic.name}${deadLetterSuffix}`,
     compacted: false,
     codec: protobufCodec(DeadLetter, checkDeadLetter),
     key: (letter) => `${letter.topic}/${letter.partition}/${letter.offset}`,

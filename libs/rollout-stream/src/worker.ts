@@ -5,7 +5,7 @@ export interface WorkerProgress {
   readonly consumed: number;
   /** Records appended, dead letters included. */
   readonly produced: number;
-  /** Undecodable records among the consumed ones; each is now a dead letter. */
+  /** Dead letters among them: records that could not be used. */
   readonly deadLetters: number;
 }
 

@@ -177,6 +177,14 @@ const ppo = z
     gamma: fraction(1, 'Discount a token.'),
     gae_lambda: fraction(0.95, 'Lambda of generalised advantage estimation.'),
     max_gradient_norm: positiveNumber(1, 'Gradients are clipped to this global norm.'),
+    max_staleness: z
+      .int()
+      .min(0)
+      .default(0)
+      .describe(
+        'How many updates old a rollout may be when it is learned from. 0 is on-policy: sampling waits for learning. ' +
+          'Above that, as many further batches of rollouts are sampled meanwhile, and weighted by clipped importance.',
+      ),
     adam_epsilon: positiveNumber(1e-5, 'Epsilon of Adam.'),
     advantages: z
       .enum(['leave_one_out', 'value'])
@@ -315,6 +323,7 @@ export const experimentSchema = z
           .default(1)
           .describe('Only the likeliest tokens that together have this probability are sampled.'),
         max_response_tokens: wholeNumber(1, 20, 'Tokens of a response, end-of-text included.'),
+        batch_rollouts: wholeNumber(1, 512, 'Rollouts that are decoded, and scored, together at most.'),
       })
       .prefault({})
       .describe('How responses are drawn.'),
@@ -348,6 +357,17 @@ export const experimentSchema = z
       })
       .prefault({})
       .describe('Measurement of win rates and KL.'),
+    stream: z
+      .strictObject({
+        partitions: wholeNumber(
+          1,
+          1,
+          'Into how many parts the prompts are cut, each of which is sampled, scored and calibrated on its own. On ' +
+            'services, as many as their topics have partitions.',
+        ),
+      })
+      .prefault({})
+      .describe('The rollout stream.'),
     machine: z
       .strictObject({
         processes: wholeNumber(1, 2, 'Runs that are trained at the same time.'),
