@@ -68,7 +68,7 @@ export interface KafkaNode {
   readonly proxy: FaultProxy | undefined;
   /** SIGKILL: it ends as in a crash. Resolves when it has ended. */
   kill(): Promise<void>;
-  /** SIGTERM, and SIGKILL if it has not ended ten seconds later. */
+  /** SIGTERM, and SIGKILL if it has not ended 20 seconds later. */
   stop(): Promise<void>;
   /** Starts it again at the same addresses, and waits until it is ready. */
   start(): Promise<void>;

@@ -1,4 +1,4 @@
-export { kafkaAvailable, provisionKafka } from './provision.mjs';
 export { clusterStatus, stopCluster } from './cluster-folder.mjs';
-export { startCluster } from './start-cluster.mjs';
 export { startFaultProxy } from './fault-proxy.mjs';
+export { kafkaAvailable } from './jars.mjs';
+export { provisionKafka, startCluster } from './start-cluster.mjs';

@@ -3,10 +3,10 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statS
 import { join } from 'node:path';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { java } from './provision.mjs';
+import { java } from './jars.mjs';
 
 const pollMilliseconds = 25;
-const stopMilliseconds = 10_000;
+const stopMilliseconds = 20_000;
 
 /** What a node's start ends with if another process took one of its ports. */
 export class PortTakenError extends Error {}

@@ -1,187 +1,33 @@
-import { spawn } from 'node:child_process';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import {
-  brokerAddresses,
-  clusterIdentity,
-  dataFolder,
-  nodeFolder,
-  recordPorts,
-  stopCluster,
-} from './cluster-folder.mjs';
-import { startFaultProxy } from './fault-proxy.mjs';
-import { nodeProcess, PortTakenError } from './node-process.mjs';
-import { freePorts, isFree } from './ports.mjs';
-import { java, provisionKafka } from './provision.mjs';
-import { listeners, logSettings, serverProperties } from './settings.mjs';
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fetchJars } from './jars.mjs';
+import { classArchive, launchCluster } from './launch-cluster.mjs';
 
-const portAttempts = 5;
+/** @type {typeof import('./index.d.mts').provisionKafka} */
+export async function provisionKafka() {
+  const { jars, fetched } = await fetchJars();
+  if (fetched) await archiveClasses(jars);
+  return jars;
+}
 
 /** @type {typeof import('./index.d.mts').startCluster} */
 export async function startCluster(options) {
-  const folder = resolve(options.folder);
-  const { nodes: count = 1, properties = {}, proxied = false, detached = false } = options;
-  const { heapMebibytes = 256, timeoutSeconds = 90, javaOptions: moreJavaOptions = [] } = options;
-  if (proxied && detached) throw new Error('A fault proxy ends with its process: a cluster is proxied or detached.');
-  const jars = await provisionKafka();
-  await stopCluster(folder);
-  const identity = clusterIdentity(folder, count);
-  const logSettingsFile = join(folder, 'log4j2.properties');
-  writeFileSync(logSettingsFile, logSettings);
-  const javaOptions = [
-    `-Dlog4j2.configurationFile=${logSettingsFile}`,
-    '-Djava.awt.headless=true',
-    '-XX:+UseSerialGC',
-    '-XX:TieredStopAtLevel=1',
-    '-XX:+ExitOnOutOfMemoryError',
-    `-Xmx${heapMebibytes}m`,
-    ...moreJavaOptions,
-    '-cp',
-    join(jars, '*'),
-  ];
-  const nodes = Array.from({ length: count }, (_, index) =>
-    nodeProcess({ id: index + 1, folder: nodeFolder(folder, index + 1), javaOptions, timeoutSeconds }),
-  );
-  const watchdog = detached ? undefined : startWatchdog(folder);
-  let proxies = [];
-
-  const attempt = async (ports) => {
-    if (proxied) {
-      proxies = await Promise.all(ports.map(({ PROXIED: port }) => startFaultProxy({ target: `127.0.0.1:${port}` })));
-    }
-    for (const { id } of nodes) {
-      const settings = serverProperties({
-        id,
-        ports,
-        advertised: proxied ? { PROXIED: proxies[id - 1].address } : {},
-        dataFolder: dataFolder(folder, id),
-        ca: identity.tls.files.ca,
-        serverKeystore: identity.tls.serverKeystore,
-        properties,
-      });
-      writeFileSync(propertiesFile(folder, id), settings);
-    }
-    await Promise.all(nodes.map(({ id }) => format({ folder, id, identity, javaOptions })));
-    for (const node of nodes) node.launch();
-    await Promise.all(nodes.map((node) => node.ready()));
-  };
-  const end = async (how) => {
-    await Promise.all(nodes.map((node) => node[how]()));
-    await Promise.all(proxies.map((proxy) => proxy.close()));
-  };
-
-  const ports = await withFreePorts({ recorded: identity.ports, count, proxied }, attempt, () => end('kill')).catch(
-    (error) => {
-      watchdog?.kill();
-      throw error;
-    },
-  );
-  recordPorts(folder, ports);
-  nodes.forEach((node, index) => Object.assign(node, { proxy: proxies[index] }));
-
-  return {
-    folder,
-    brokers: brokerAddresses(
-      ports,
-      proxies.map(({ address }) => address),
-    ),
-    tls: identity.tls.files,
-    scram: identity.scram,
-    node(id) {
-      const node = nodes[id - 1];
-      if (node === undefined) throw new Error(`This cluster has nodes 1 to ${count}, and no node ${id}.`);
-      return node;
-    },
-    async stop() {
-      await end('stop');
-      watchdog?.kill();
-    },
-  };
-}
-
-function propertiesFile(folder, id) {
-  return join(nodeFolder(folder, id), 'server.properties');
+  return launchCluster(await provisionKafka(), options);
 }
 
 /**
- * Tries the ports that the folder's cluster had, if they are free, and else others, until none is taken by another
- * process between the look at it and the node's start.
+ * Java writes the classes that a broker has loaded into one file when it ends; nodes that map this file are ready in half
+ * the time. It holds good for these paths only, hence not before the jars are in their place.
  */
-async function withFreePorts({ recorded, count, proxied }, attempt, cleanUp) {
-  const names = listeners.map(({ name }) => name).filter((name) => proxied || name !== 'PROXIED');
-  for (let attempts = 1; ; attempts++) {
-    const ports = (attempts === 1 && (await stillFree(recorded, names))) || (await choosePorts(count, names));
-    try {
-      await attempt(ports);
-      return ports;
-    } catch (error) {
-      await cleanUp();
-      if (!(error instanceof PortTakenError) || attempts === portAttempts) throw error;
-    }
-  }
-}
-
-async function stillFree(recorded, names) {
-  if (recorded === undefined) return undefined;
-  const numbers = recorded.flatMap((node) => names.map((name) => node[name]));
-  if (numbers.includes(undefined)) return undefined;
-  const free = await Promise.all(numbers.map(isFree));
-  return free.every(Boolean)
-    ? recorded.map((node) => Object.fromEntries(names.map((name) => [name, node[name]])))
-    : undefined;
-}
-
-async function choosePorts(count, names) {
-  const ports = await freePorts(count * names.length);
-  return Array.from({ length: count }, () => Object.fromEntries(names.map((name) => [name, ports.pop()])));
-}
-
-/** Prepares a node's data folder, with the user of the SASL listeners. Does nothing to one that is prepared. */
-async function format({ folder, id, identity, javaOptions }) {
-  const data = dataFolder(folder, id);
-  if (existsSync(join(data, 'meta.properties'))) return;
-  const { clusterId, scram } = identity;
-  const credentials = `[name=${scram.username},password=${scram.password}]`;
-  const argumentsFile = join(nodeFolder(folder, id), 'format.arguments');
-  const toolArguments = [
-    ...['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', propertiesFile(folder, id)],
-    ...['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => ['--add-scram', `${mechanism}=${credentials}`]),
-  ];
-  // From a file, because a command line, with the password in it, is for every user of the machine to see.
-  writeFileSync(argumentsFile, toolArguments.map((argument) => JSON.stringify(argument)).join('\n'), { mode: 0o600 });
+async function archiveClasses(jars) {
+  const folder = mkdtempSync(join(jars, 'class-archive-'));
+  const archive = join(folder, 'classes.jsa');
   try {
-    await run(java, [...javaOptions, `@${argumentsFile}`]);
-  } catch (error) {
-    rmSync(data, { recursive: true, force: true });
-    throw error;
+    const cluster = await launchCluster(jars, { folder, javaOptions: [`-XX:ArchiveClassesAtExit=${archive}`] });
+    await cluster.stop();
+    // Some Java machines cannot; theirs start without.
+    if (existsSync(archive)) renameSync(archive, classArchive(jars));
   } finally {
-    rmSync(argumentsFile);
+    rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function run(command, commandArguments) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, commandArguments, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
-    child.on('error', reject);
-    child.on('close', (code) => {
-      if (code === 0) resolve();
-      else
-        reject(new Error(`Kafka's storage could not be prepared:\n${output.trim().split('\n').slice(-15).join('\n')}`));
-    });
-  });
-}
-
-/**
- * Kills the nodes when this process ends, however it ends: its end of the pipe closes even with SIGKILL.
- *
- * @param {string} folder
- */
-function startWatchdog(folder) {
-  const script = 'cat > /dev/null; for file in "$0"/node-*/pid; do kill -9 "$(cat "$file")"; done 2> /dev/null';
-  const watchdog = spawn('sh', ['-c', script, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
-  watchdog.unref();
-  watchdog.stdin.unref();
-  return watchdog;
 }

@@ -35,28 +35,33 @@ function javaVersion() {
   return status === 0 && major !== undefined ? Number(major) : undefined;
 }
 
-/** @type {typeof import('./index.d.mts').provisionKafka} */
-export async function provisionKafka() {
-  if (existsSync(cache)) return cache;
+/**
+ * Fetches Kafka's jars, unless they are here. Of several processes that do so at once, one puts its copy in place.
+ *
+ * @returns {Promise<{ jars: string, fetched: boolean }>} their folder, and whether it is this call that put it there
+ */
+export async function fetchJars() {
+  if (existsSync(cache)) return { jars: cache, fetched: false };
   const available = kafkaAvailable();
   if (!available.ok) throw new Error(available.missing.join('\n'));
   mkdirSync(dirname(cache), { recursive: true });
   const work = mkdtempSync(`${cache}-partial-`);
   try {
     await runMaven(['-f', pom, copyJars, '-DincludeScope=runtime', `-DoutputDirectory=${work}`]);
-    place(work);
+    return { jars: cache, fetched: place(work) };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-  return cache;
 }
 
 function place(work) {
   try {
     renameSync(work, cache);
+    return true;
   } catch (error) {
     // Another process was faster: its copy is complete, as it was renamed too.
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    return false;
   }
 }
 
