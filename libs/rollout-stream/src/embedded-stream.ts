@@ -1,50 +1,29 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { InputError } from '@infalign/core';
-import { open, type Database, type RootDatabase } from 'lmdb';
-import { sealed, unsealed } from './checksum.js';
-import { acquireLogLock } from './log-lock.js';
-import type { RolloutStream } from './rollout-stream.js';
+import { decodeOrThrow, decodeRecord, encodeRecord } from './encoded-record.js';
+import { openEmbeddedLog, type EmbeddedLog, type GroupPosition } from './embedded-log.js';
+import {
+  PartitionLost,
+  WriterFenced,
+  type GroupMember,
+  type RolloutStream,
+  type StreamWriter,
+  type TopicReader,
+} from './rollout-stream.js';
+import { createSignal, type Signal } from './signal.js';
 import {
   describePosition,
   isPoison,
-  partitionOf,
   type ConsumedRecord,
   type OutgoingRecord,
   type PoisonRecord,
   type RecordPosition,
   type Topic,
 } from './topic.js';
-import { verifyLogFile } from './verify-log-file.js';
 
-/**
- * Address space kept for the log: its largest size. Costs nothing until it is used, and fits the 39 bits that some 64-bit
- * machines have.
- */
-const maxLogBytes = 2 ** 37;
-
-/** LMDB's error where the address space is used up. */
-const mapFull = -30792;
-
-/** Grows when the layout below changes. */
-const logFormat = 1;
-
-type Bytes = Database<Buffer, (string | number)[]>;
-
-/** The tables of the log. */
-interface Tables {
-  root: RootDatabase<Buffer, (string | number)[]>;
-  /** [topic, partition, offset] → a record, sealed. */
-  records: Bytes;
-  /** [topic, partition] → the offset of the next record, sealed. */
-  ends: Bytes;
-  /** [group, topic, partition] → the offset that the group reads next, sealed. */
-  positions: Bytes;
-  /** [compacted topic, SHA-256 of the key] → [partition, offset] of its latest record, sealed. */
-  latest: Bytes;
-  /** What the whole log was written with: its format, and [topic] → partitions, sealed. */
-  properties: Bytes;
+/** How a log is made. */
+export interface EmbeddedStreamOptions {
+  /** Of every topic; at least 1. Default: 1. */
+  readonly partitions?: number;
 }
 
 /**
@@ -53,314 +32,244 @@ interface Tables {
  * A transaction that was acknowledged survives `kill -9` and loss of power; one that was not leaves no trace. Everything
  * is stored with a checksum that is verified when it is read, and the file's structure is verified when it is opened.
  *
- * @throws InputError naming the file and the remedy, if another process has the log open, or the file is damaged or no log
+ * @throws InputError naming the file and the remedy, if another process has the log open, the file is damaged or no log, or
+ *   it was made with another number of partitions
  */
-export function openEmbeddedStream(folder: string): RolloutStream {
-  const file = join(folder, 'log.mdb');
-  explained(file, () => mkdirSync(folder, { recursive: true }));
-  const releaseLock = explained(file, () => acquireLogLock(join(folder, 'log.lock')));
-  try {
-    explained(file, () => verifyLogFile(file, tableNames));
-    const tables = explained(file, () => openTables(file));
-    checkProperty(
-      file,
-      tables,
-      'format',
-      logFormat,
-      'was written by another version of this program; use that version',
-    );
-    return embeddedStream(file, tables, releaseLock);
-  } catch (error) {
-    releaseLock();
-    throw error;
+export function openEmbeddedStream(folder: string, { partitions = 1 }: EmbeddedStreamOptions = {}): RolloutStream {
+  if (!(Number.isSafeInteger(partitions) && partitions >= 1)) {
+    throw new InputError(`${folder}: ${partitions} is not a number of partitions; use a whole number of at least 1.`);
   }
+  return embeddedStream(openEmbeddedLog(folder, partitions), partitions);
 }
 
-const tableNames = ['records', 'ends', 'positions', 'latest', 'properties'] as const;
-
-function openTables(file: string): Tables {
-  const root = open<Buffer, (string | number)[]>({
-    path: file,
-    noSubdir: true,
-    mapSize: maxLogBytes,
-    // Commits return when the data is on the disk.
-    overlappingSync: false,
-    encoding: 'binary',
-  });
-  const table = (name: (typeof tableNames)[number]): Bytes => root.openDB({ name, encoding: 'binary' });
-  return {
-    root,
-    records: table('records'),
-    ends: table('ends'),
-    positions: table('positions'),
-    latest: table('latest'),
-    properties: table('properties'),
-  };
+/** Those who share the partitions of a topic: in the order in which they joined, each has every so-manyth one. */
+interface Group {
+  readonly topic: Topic;
+  readonly members: Member[];
 }
 
-function embeddedStream(file: string, tables: Tables, releaseLock: () => void): RolloutStream {
-  const { root, records, ends, positions, latest } = tables;
-  const checkedTopics = new Set<string>();
+/** One member of a group. */
+interface Member {
+  assigned: number[];
+  /** What it has not owned all the time, and has not been told so yet. */
+  readonly lost: Set<number>;
+  /** Raised for every change. */
+  readonly any: Signal;
+  /** Raised for a change of one partition. */
+  readonly ofPartition: readonly Signal[];
+}
 
-  function checkTopic(topic: Topic): void {
-    if (checkedTopics.has(topic.name)) return;
-    checkProperty(
-      file,
-      tables,
-      topic.name,
-      topic.partitions,
-      `has another number of partitions than the ${topic.partitions} of topic ${topic.name}; use a new folder`,
-    );
-    checkedTopics.add(topic.name);
+function embeddedStream(log: EmbeddedLog, partitions: number): RolloutStream {
+  const all = Array.from({ length: partitions }, (_, partition) => partition);
+  const groups = new Map<string, Group>();
+  const writers = new Map<string, symbol>();
+  /** By topic, what is told of records appended to it. */
+  const listeners = new Map<string, Set<(partition: number) => void>>();
+
+  function listen(topic: Topic, listener: (partition: number) => void): () => void {
+    const ofTopic = listeners.get(topic.name) ?? new Set();
+    listeners.set(topic.name, ofTopic.add(listener));
+    return () => void ofTopic.delete(listener);
   }
 
-  function endOffset(topic: Topic, partition: number): number {
-    return storedNumbers(file, ends, 'end of', [topic.name, partition])?.[0] ?? 0;
+  function write(outputs: readonly OutgoingRecord[], position?: GroupPosition): void {
+    const encoded = outputs.map((output) => encodeRecord(output, partitions));
+    log.write(encoded, position);
+    for (const { topic, partition } of encoded) listeners.get(topic.name)?.forEach((tell) => tell(partition));
   }
 
-  function position(group: string, topic: Topic, partition: number): number {
-    return storedNumbers(file, positions, 'position of', [group, topic.name, partition])?.[0] ?? 0;
-  }
-
-  /** Verified payloads of one partition, in order. */
-  function* payloads(topic: Topic, partition: number, from: number): Generator<{ offset: number; payload: Buffer }> {
-    const end = endOffset(topic, partition);
-    let expected = from;
-    const range = records.getRange({
-      start: [topic.name, partition, from],
-      end: [topic.name, partition, end],
+  /** Shares the partitions of a group among its members anew. */
+  function share({ members }: Group): void {
+    members.forEach((member, index) => {
+      const before = member.assigned;
+      member.assigned = all.filter((partition) => partition % members.length === index);
+      for (const partition of before) if (!member.assigned.includes(partition)) member.lost.add(partition);
+      member.any.raise();
+      member.ofPartition.forEach((signal) => signal.raise());
     });
-    for (const { key, value } of range) {
-      const offset = key[2] as number;
-      if (!topic.compacted && offset !== expected) break;
-      const payload = unsealed(place(key), value);
-      if (!payload) {
-        throw damaged(
-          file,
-          describePosition({ topic, partition, offset }),
-          'the checksum of the record does not match',
+  }
+
+  function readFrom<T>(
+    topic: Topic<T>,
+    partition: number,
+    from: number,
+    maxRecords: number,
+  ): (ConsumedRecord<T> | PoisonRecord)[] {
+    const batch: (ConsumedRecord<T> | PoisonRecord)[] = [];
+    let decoded = 0;
+    for (const { offset, payload } of log.payloads(topic, partition, from)) {
+      if (decoded === maxRecords || (decoded === 0 && batch.length === maxRecords)) break;
+      const record = decodeRecord({ topic, partition, offset }, payload);
+      if (!isPoison(record)) decoded++;
+      batch.push(record);
+    }
+    return batch;
+  }
+
+  /** The offset after the consumed records. @throws Error unless they are the next ones of the group */
+  function positionAfter(group: string, topic: Topic, partition: number, consumed: readonly RecordPosition[]): number {
+    let next = log.position(group, topic, partition);
+    if (consumed.length === 0) throw new Error(`Group ${group} commits nothing of ${topic.name}.`);
+    for (const record of consumed) {
+      const { offset } = record;
+      const isNext = topic.compacted ? offset >= next : offset === next;
+      if (!isNext || record.topic.name !== topic.name || record.partition !== partition) {
+        throw new Error(
+          `Group ${group} commits ${describePosition(record)}, but it stands at offset ${next} of ${topic.name}, ` +
+            `partition ${partition}.`,
         );
       }
-      yield { offset, payload };
-      expected = offset + 1;
+      next = offset + 1;
     }
-    // The latest record of a partition outlives compaction.
-    if (expected < end) {
-      throw damaged(file, describePosition({ topic, partition, offset: expected }), 'the record is missing');
-    }
+    return next;
   }
 
-  function write(outputs: readonly EncodedRecord[]): void {
-    const next = new Map<string, { key: (string | number)[]; offset: number }>();
-    for (const { topic, partition, key, bytes } of outputs) {
-      const endKey = [topic.name, partition];
-      let end = next.get(place(endKey));
-      if (!end) next.set(place(endKey), (end = { key: endKey, offset: endOffset(topic, partition) }));
-      const recordKey = [topic.name, partition, end.offset];
-      if (topic.compacted) compact(topic, partition, key(), end.offset);
-      void records.put(recordKey, sealed(place(recordKey), bytes));
-      end.offset++;
+  function join<T>(groupName: string, topic: Topic<T>): GroupMember<T> {
+    const group = groups.get(groupName) ?? { topic: topic, members: [] };
+    if (group.topic.name !== topic.name) {
+      throw new Error(`Group ${groupName} reads ${group.topic.name}: its members cannot read ${topic.name}.`);
     }
-    for (const { key, offset } of next.values()) void ends.put(key, sealedNumbers(key, [offset]));
-  }
+    groups.set(groupName, group);
+    const member: Member = {
+      assigned: [],
+      lost: new Set(),
+      any: createSignal(),
+      ofPartition: all.map(() => createSignal()),
+    };
+    group.members.push(member);
+    share(group);
+    const unlisten = listen(topic, (partition) => {
+      member.any.raise();
+      member.ofPartition[partition]!.raise();
+    });
 
-  /** Removes the record that the one about to be written replaces. */
-  function compact(topic: Topic, partition: number, key: string, offset: number): void {
-    const latestKey = [topic.name, createHash('sha256').update(key).digest('hex')];
-    const previous = storedNumbers(file, latest, 'latest record of', latestKey);
-    if (previous) void records.remove([topic.name, previous[0]!, previous[1]!]);
-    void latest.put(latestKey, sealedNumbers(latestKey, [partition, offset]));
-  }
-
-  function transaction(action: () => void): void {
-    try {
-      root.transactionSync(action);
-    } catch (error) {
-      const { code } = error as { code?: number };
-      if (typeof code !== 'number') throw error;
-      throw new InputError(
-        code === mapFull
-          ? `${file}: the log has reached its largest size, ${maxLogBytes / 2 ** 30} GiB. Begin again in a new folder.`
-          : `${file}: the log could not be written (${messageOf(error)}), and is as it was before. Most likely the disk is ` +
-              'full: make room and run again.',
-        { cause: error },
-      );
-    }
-  }
-
-  const stream: RolloutStream = {
-    read(group, topics, maxRecords) {
-      return attempt(() => {
-        const batch: (ConsumedRecord | PoisonRecord)[] = [];
-        let decoded = 0;
-        for (const topic of topics) {
-          checkTopic(topic);
-          for (let partition = 0; partition < topic.partitions; partition++) {
-            for (const { offset, payload } of payloads(topic, partition, position(group, topic, partition))) {
-              if (decoded === maxRecords || (decoded === 0 && batch.length === maxRecords)) return batch;
-              const record = decode({ topic, partition, offset }, payload);
-              if (!isPoison(record)) decoded++;
-              batch.push(record);
-            }
-          }
-        }
-        return batch;
-      });
-    },
-
-    commit(group, consumed, outputs) {
-      return attempt(() => {
-        const encoded = outputs.map(encode);
-        encoded.forEach(({ topic }) => checkTopic(topic));
-        transaction(() => {
-          const next = new Map<string, { key: (string | number)[]; offset: number }>();
-          for (const record of consumed) {
-            const { topic, partition, offset } = record;
-            const key = [group, topic.name, partition];
-            const expected = next.get(place(key))?.offset ?? position(group, topic, partition);
-            if (topic.compacted ? offset < expected : offset !== expected) {
-              throw new Error(
-                `Group ${group} commits ${describePosition(record)}, but it stands at offset ${expected}.`,
-              );
-            }
-            next.set(place(key), { key, offset: offset + 1 });
-          }
-          for (const { key, offset } of next.values()) void positions.put(key, sealedNumbers(key, [offset]));
-          write(encoded);
-        });
-      });
-    },
-
-    append(outputs) {
-      return attempt(() => {
-        const encoded = outputs.map(encode);
-        encoded.forEach(({ topic }) => checkTopic(topic));
-        transaction(() => write(encoded));
-      });
-    },
-
-    async *readAll(topic, fromOffset = 0) {
-      checkTopic(topic);
-      for (let partition = 0; partition < topic.partitions; partition++) {
-        for (const { offset, payload } of payloads(topic, partition, fromOffset)) {
-          yield await Promise.resolve(decodeOrThrow(topic, partition, offset, payload));
-        }
+    function checkOwned(partition: number): void {
+      if (member.lost.delete(partition) || !member.assigned.includes(partition)) {
+        throw new PartitionLost(`Partition ${partition} of ${topic.name} has gone to another member of ${groupName}.`);
       }
+    }
+
+    return {
+      assigned: () => member.assigned,
+      read: (partition, maxRecords) =>
+        attempt(() => {
+          checkOwned(partition);
+          return readFrom(topic, partition, log.position(groupName, topic as Topic, partition), maxRecords);
+        }),
+      commit: (partition, consumed, outputs) =>
+        attempt(() => {
+          checkOwned(partition);
+          const offset = positionAfter(groupName, topic, partition, consumed);
+          write(outputs, { group: groupName, topic: topic, partition, offset });
+        }),
+      changed: (timeoutMs, partition) =>
+        (partition === undefined ? member.any : member.ofPartition[partition]!).wait(timeoutMs),
+      leave: () =>
+        attempt(() => {
+          unlisten();
+          const index = group.members.indexOf(member);
+          if (index === -1) return;
+          group.members.splice(index, 1);
+          member.assigned = [];
+          if (group.members.length === 0) groups.delete(groupName);
+          else share(group);
+        }),
+    };
+  }
+
+  function startingAt(topic: Topic, from: readonly number[] = all.map(() => 0)): number[] {
+    if (from.length !== partitions) {
+      throw new InputError(`${from.length} offsets are given for the ${partitions} partitions of ${topic.name}.`);
+    }
+    from.forEach((offset, partition) => {
+      const end = log.endOffset(topic, partition);
+      if (offset > end) {
+        throw new InputError(
+          `${describePosition({ topic, partition, offset })} does not exist: the partition ends at offset ${end}. It ` +
+            'was made anew since the offset was noted; begin anew too.',
+        );
+      }
+    });
+    return [...from];
+  }
+
+  function follow<T>(topic: Topic<T>, from?: readonly number[]): TopicReader<T> {
+    const next = startingAt(topic, from);
+    const signal = createSignal();
+    const unlisten = listen(topic, () => signal.raise());
+    return {
+      read: (maxRecords) =>
+        attempt(() => {
+          for (const partition of all) {
+            const batch = readFrom(topic, partition, next[partition]!, maxRecords);
+            if (batch.length === 0) continue;
+            next[partition] = batch.at(-1)!.offset + 1;
+            return batch;
+          }
+          return [];
+        }),
+      changed: (timeoutMs) => signal.wait(timeoutMs),
+      close: () => attempt(unlisten),
+    };
+  }
+
+  function writer(name: string): StreamWriter {
+    const self = Symbol(name);
+    writers.set(name, self);
+    return {
+      append: (outputs) =>
+        attempt(() => {
+          if (writers.get(name) !== self)
+            throw new WriterFenced(`Another writer ${name} has been opened, or it is closed.`);
+          write(outputs);
+        }),
+      close: () =>
+        attempt(() => {
+          if (writers.get(name) === self) writers.delete(name);
+        }),
+    };
+  }
+
+  async function* readPartitions<T>(
+    topic: Topic<T>,
+    from: readonly number[],
+    which: readonly number[],
+  ): AsyncIterable<ConsumedRecord<T>> {
+    for (const partition of which) {
+      for (const { offset, payload } of log.payloads(topic, partition, from[partition]!)) {
+        yield await Promise.resolve(decodeOrThrow({ topic, partition, offset }, payload));
+      }
+    }
+  }
+
+  return {
+    partitions,
+    join: (group, topic) => attempt(() => join(group, topic)),
+    follow: (topic, from) => attempt(() => follow(topic, from)),
+    writer: (name) => attempt(() => writer(name)),
+    append: (outputs) => attempt(() => write(outputs)),
+
+    async *readAll(topic, from) {
+      yield* readPartitions(topic, startingAt(topic as Topic, from), all);
     },
 
-    async table<T>(topic: Topic<T>) {
+    async table<T>(topic: Topic<T>, partition?: number) {
       if (!topic.compacted) throw new Error(`Topic ${topic.name} is not compacted: it is no table.`);
       const byKey = new Map<string, T>();
-      for await (const { value } of stream.readAll(topic)) {
-        const key = topic.key(value);
-        byKey.delete(key);
-        byKey.set(key, value);
+      const beginning = startingAt(topic);
+      for await (const { value } of readPartitions(topic, beginning, partition === undefined ? all : [partition])) {
+        byKey.set(topic.key(value), value);
       }
       return byKey;
     },
 
-    committed(group, topic) {
-      return attempt(() =>
-        Array.from({ length: topic.partitions }, (_, partition) => position(group, topic, partition)),
-      );
-    },
-
-    endOffsets(topic) {
-      return attempt(() => Array.from({ length: topic.partitions }, (_, partition) => endOffset(topic, partition)));
-    },
-
-    async close() {
-      await root.close();
-      releaseLock();
-    },
+    committed: (group, topic) => attempt(() => all.map((partition) => log.position(group, topic, partition))),
+    startOffsets: () => attempt(() => all.map(() => 0)),
+    endOffsets: (topic) => attempt(() => all.map((partition) => log.endOffset(topic, partition))),
+    close: () => log.close(),
   };
-  return stream;
-}
-
-interface EncodedRecord {
-  topic: Topic;
-  partition: number;
-  key: () => string;
-  bytes: Uint8Array;
-}
-
-/** Before the transaction begins, so that a record that is refused costs nothing. */
-function encode({ topic, value }: OutgoingRecord): EncodedRecord {
-  try {
-    const bytes = topic.codec.encode(value);
-    return { topic, partition: partitionOf(topic, value), key: () => topic.key(value), bytes };
-  } catch (error) {
-    throw new InputError(`A record for ${topic.name} is not valid: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-function decode(position: RecordPosition, payload: Buffer): ConsumedRecord | PoisonRecord {
-  try {
-    return { ...position, value: position.topic.codec.decode(payload) };
-  } catch (error) {
-    return { ...position, reason: messageOf(error), payload };
-  }
-}
-
-function decodeOrThrow<T>(topic: Topic<T>, partition: number, offset: number, payload: Buffer): ConsumedRecord<T> {
-  try {
-    return { topic, partition, offset, value: topic.codec.decode(payload) };
-  } catch (error) {
-    throw new InputError(`${describePosition({ topic, partition, offset })} is not valid: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function checkProperty(file: string, tables: Tables, name: string, value: number, problem: string): void {
-  const stored = storedNumbers(file, tables.properties, 'property', [name])?.[0];
-  if (stored === undefined) {
-    explained(file, () =>
-      tables.root.transactionSync(() => void tables.properties.put([name], sealedNumbers([name], [value]))),
-    );
-  } else if (stored !== value) throw new InputError(`${file}: the log ${problem}.`);
-}
-
-/** The numbers stored under a key; nothing if there are none. */
-function storedNumbers(file: string, table: Bytes, what: string, key: (string | number)[]): number[] | undefined {
-  const stored = table.get(key);
-  if (stored === undefined) return undefined;
-  const payload = unsealed(place(key), stored);
-  if (!payload) throw damaged(file, `${what} ${key.join(', ')}`, 'its checksum does not match');
-  return Array.from({ length: payload.length / 8 }, (_, index) => payload.readDoubleLE(index * 8));
-}
-
-function sealedNumbers(key: (string | number)[], numbers: readonly number[]): Buffer {
-  const payload = Buffer.alloc(numbers.length * 8);
-  numbers.forEach((number, index) => payload.writeDoubleLE(number, index * 8));
-  return sealed(place(key), payload);
-}
-
-function place(key: readonly (string | number)[]): string {
-  return key.join('\n');
-}
-
-function damaged(file: string, where: string, problem: string): InputError {
-  return new InputError(
-    `${file}: the log is damaged: ${where}: ${problem}. Restore the file from a copy, or begin again in a new folder.`,
-  );
-}
-
-/** Runs an access to the file; what the operating system or the database refuses becomes a message for the user. */
-function explained<T>(file: string, access: () => T): T {
-  try {
-    return access();
-  } catch (error) {
-    const { code } = error as { code?: string | number };
-    if (code === undefined || error instanceof InputError) throw error;
-    throw new InputError(`${file}: ${messageOf(error)} (${code})`, { cause: error });
-  }
 }
 
 function attempt<T>(action: () => T): Promise<T> {
   return new Promise((resolve) => resolve(action()));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

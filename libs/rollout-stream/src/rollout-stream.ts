@@ -19,7 +19,7 @@ export interface RolloutStream {
    * Reads a topic outside of any group.
    *
    * @param from the offset to begin at in each partition; without it, the beginning
-   * @throws InputError if records from there on have been deleted (retention)
+   * @throws InputError if records from there on have been deleted (retention), or the topic does not reach so far
    */
   follow<T>(topic: Topic<T>, from?: readonly number[]): Promise<TopicReader<T>>;
 
@@ -50,7 +50,7 @@ export interface RolloutStream {
   /** Per partition, the offset of the next record that the group will read. */
   committed(group: string, topic: Topic): Promise<number[]>;
 
-  /** Per partition, the offset of the oldest record that is still there. */
+  /** Per partition, the offset from which on no record has been deleted by its age. */
   startOffsets(topic: Topic): Promise<number[]>;
 
   /** Per partition, an offset that is above those of all records there now, and of none that is appended later. */
@@ -71,7 +71,7 @@ export interface GroupMember<T = unknown> {
    *
    * @param maxRecords at most so many decodable records; undecodable ones met on the way come in addition, but no more
    *   than this before the first decodable one
-   * @throws PartitionLost if this member does not own the partition any more
+   * @throws PartitionLost if this member does not own the partition, or has not all the time since the last call
    */
   read(partition: number, maxRecords: number): Promise<(ConsumedRecord<T> | PoisonRecord)[]>;
 
@@ -80,15 +80,21 @@ export interface GroupMember<T = unknown> {
    * When the promise resolves, both survive the death of the process and of the machine.
    *
    * @param consumed the records read last, or the first of them, in order; at least one
-   * @throws PartitionLost if this member does not own the partition any more: neither has happened
+   * @throws PartitionLost if this member does not own the partition, or has not all the time since the last call:
+   *   neither has happened
    * @throws InputError if an output is not a valid record of its topic: neither has happened
    * @throws TransactionFailed if the outcome is not known or nothing has happened: the next `read` begins where the group
    *   stands, and whoever derived state from this batch builds it anew
    */
   commit(partition: number, consumed: readonly RecordPosition[], outputs: readonly OutgoingRecord[]): Promise<void>;
 
-  /** Resolves when there may be more to read, or the assignment has changed, or after the time. */
-  changed(timeoutMs: number): Promise<void>;
+  /**
+   * Resolves when there may be more to read, or the assignment has changed, or after the time. What happens between two
+   * calls ends the second at once.
+   *
+   * @param partition only what concerns that partition; a call without it, and one for each partition, may wait at the same time
+   */
+  changed(timeoutMs: number, partition?: number): Promise<void>;
 
   /** Leaves the group: its partitions go to the other members. */
   leave(): Promise<void>;

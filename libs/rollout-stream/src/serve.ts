@@ -32,7 +32,7 @@ export async function serveStage<T>(stream: RolloutStream, stage: Stage<T>, opti
     while (!signal.aborted && !failure && member.assigned().includes(partition)) {
       const outcome = await worker.advance();
       if (outcome === 'lost') return;
-      if (typeof outcome === 'string') await member.changed(longestSleepMs);
+      if (typeof outcome === 'string') await member.changed(longestSleepMs, partition);
       else {
         onProgress?.(outcome);
         // Stages compute without a pause: the other partitions and the rest of the process get their turn here.

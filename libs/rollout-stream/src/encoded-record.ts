@@ -1,0 +1,53 @@
+import { InputError } from '@infalign/core';
+import {
+  describePosition,
+  partitionOf,
+  type ConsumedRecord,
+  type OutgoingRecord,
+  type PoisonRecord,
+  type RecordPosition,
+  type Topic,
+} from './topic.js';
+
+/** A record as it is stored. */
+export interface EncodedRecord {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly key: string;
+  /** Nothing where it says that there is no record of this key any more. */
+  readonly payload: Uint8Array | undefined;
+}
+
+/** @throws InputError if a record is not a valid one of its topic */
+export function encodeRecord({ topic, value, removes }: OutgoingRecord, partitions: number): EncodedRecord {
+  try {
+    const payload = removes ? undefined : topic.codec.encode(value);
+    return { topic, partition: partitionOf(topic, value, partitions), key: topic.key(value), payload };
+  } catch (error) {
+    throw new InputError(`A record for ${topic.name} is not valid: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** The record in these bytes, or why there is none. */
+export function decodeRecord<T>(position: RecordPosition<T>, payload: Buffer): ConsumedRecord<T> | PoisonRecord {
+  try {
+    return { ...position, value: position.topic.codec.decode(payload) };
+  } catch (error) {
+    return { ...position, topic: position.topic as Topic, reason: messageOf(error), payload };
+  }
+}
+
+/** @throws InputError if the bytes are no valid record */
+export function decodeOrThrow<T>(position: RecordPosition<T>, payload: Buffer): ConsumedRecord<T> {
+  try {
+    return { ...position, value: position.topic.codec.decode(payload) };
+  } catch (error) {
+    const where = describePosition(position);
+    throw new InputError(`${where} is not valid: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** What a thrown value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
