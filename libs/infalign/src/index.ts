@@ -22,6 +22,7 @@ export {
 } from './frontier.js';
 export { InputError } from './input-error.js';
 export { estimateKl, type KlEstimate } from './kl-estimate.js';
+export { kolmogorovSmirnovDistance, kolmogorovSmirnovPValue } from './kolmogorov-smirnov.js';
 export {
   bestOf,
   kthBestOf,
