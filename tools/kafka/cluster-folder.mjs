@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { certificates } from './certificates.mjs';
-import { endProcess, recordedPid } from './node-process.mjs';
+import { recordedPid, stopProcesses } from './node-process.mjs';
 import { listeners } from './settings.mjs';
 
 const username = 'infalign';
@@ -84,7 +84,7 @@ export async function stopCluster(folder) {
   const absolute = resolve(folder);
   const ids = Array.from({ length: readRecord(absolute)?.nodes ?? 0 }, (_, index) => index + 1);
   const pids = ids.map((id) => recordedPid(nodeFolder(absolute, id))).filter((pid) => pid !== undefined);
-  await Promise.all(pids.map(endProcess));
+  await stopProcesses(pids);
   return pids.length;
 }
 

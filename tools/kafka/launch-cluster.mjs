@@ -10,7 +10,7 @@ import {
   stopCluster,
 } from './cluster-folder.mjs';
 import { startFaultProxy } from './fault-proxy.mjs';
-import { nodeProcess, PortTakenError } from './node-process.mjs';
+import { nodeProcess, PortTakenError, stopProcesses } from './node-process.mjs';
 import { freePorts, isFree } from './ports.mjs';
 import { java } from './jars.mjs';
 import { listeners, logSettings, serverProperties } from './settings.mjs';
@@ -46,12 +46,15 @@ export async function launchCluster(jars, options) {
     '-XX:+ExitOnOutOfMemoryError',
     `-Xmx${heapMebibytes}m`,
     ...(existsSync(classArchive(jars)) ? [`-XX:SharedArchiveFile=${classArchive(jars)}`] : []),
-    ...moreJavaOptions,
-    '-cp',
-    join(jars, '*'),
+    ...['-cp', join(jars, '*')],
   ];
   const nodes = Array.from({ length: count }, (_, index) =>
-    nodeProcess({ id: index + 1, folder: nodeFolder(folder, index + 1), javaOptions, timeoutSeconds }),
+    nodeProcess({
+      id: index + 1,
+      folder: nodeFolder(folder, index + 1),
+      javaOptions: [...javaOptions, ...moreJavaOptions],
+      timeoutSeconds,
+    }),
   );
   const watchdog = detached ? undefined : startWatchdog(folder);
   let proxies = [];
@@ -76,17 +79,15 @@ export async function launchCluster(jars, options) {
     for (const node of nodes) node.launch();
     await Promise.all(nodes.map((node) => node.ready()));
   };
-  const end = async (how) => {
-    await Promise.all(nodes.map((node) => node[how]()));
+  const kill = async () => {
+    await Promise.all(nodes.map((node) => node.kill()));
     await Promise.all(proxies.map((proxy) => proxy.close()));
   };
 
-  const ports = await withFreePorts({ recorded: identity.ports, count, proxied }, attempt, () => end('kill')).catch(
-    (error) => {
-      watchdog?.kill();
-      throw error;
-    },
-  );
+  const ports = await withFreePorts({ recorded: identity.ports, count, proxied }, attempt, kill).catch((error) => {
+    watchdog?.kill();
+    throw error;
+  });
   recordPorts(folder, ports);
   nodes.forEach((node, index) => Object.assign(node, { proxy: proxies[index] }));
 
@@ -104,7 +105,8 @@ export async function launchCluster(jars, options) {
       return node;
     },
     async stop() {
-      await end('stop');
+      await stopProcesses(nodes.map(({ pid }) => pid).filter((pid) => pid !== undefined));
+      await kill();
       watchdog?.kill();
     },
   };

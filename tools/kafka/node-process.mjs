@@ -1,12 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { java } from './jars.mjs';
 
 const pollMilliseconds = 25;
 const stopMilliseconds = 20_000;
+const withoutQuorumMilliseconds = 1000;
 
 /** What a node's start ends with if another process took one of its ports. */
 export class PortTakenError extends Error {}
@@ -26,7 +26,7 @@ export function nodeProcess({ id, folder, javaOptions, timeoutSeconds }) {
   const pidFile = join(folder, 'pid');
   const properties = join(folder, 'server.properties');
   /** @type {import('node:child_process').ChildProcess | undefined} */
-  let process;
+  let running;
   let ended = Promise.resolve();
   let logStart = 0;
 
@@ -40,11 +40,11 @@ export function nodeProcess({ id, folder, javaOptions, timeoutSeconds }) {
     });
     closeSync(log);
     child.unref();
-    process = child;
+    running = child;
     ended = new Promise((resolve) => {
       const end = () => {
-        if (process === child) {
-          process = undefined;
+        if (running === child) {
+          running = undefined;
           rmSync(pidFile, { force: true });
         }
         resolve();
@@ -59,7 +59,7 @@ export function nodeProcess({ id, folder, javaOptions, timeoutSeconds }) {
     for (const deadline = Date.now() + timeoutSeconds * 1000; ;) {
       const log = readFileSync(logFile).subarray(logStart).toString();
       if (log.includes('Kafka Server started')) return;
-      if (process === undefined) {
+      if (running === undefined) {
         if (log.includes('Address already in use')) throw new PortTakenError(`a port of Kafka's node ${id} is taken`);
         throw new Error(`Kafka's node ${id} ended while it started. The end of ${logFile}:\n${lastLines(log)}`);
       }
@@ -73,7 +73,7 @@ export function nodeProcess({ id, folder, javaOptions, timeoutSeconds }) {
   };
 
   const signal = async (name) => {
-    process?.kill(name);
+    running?.kill(name);
     await ended;
   };
 
@@ -81,26 +81,22 @@ export function nodeProcess({ id, folder, javaOptions, timeoutSeconds }) {
     id,
     logFile,
     get pid() {
-      return process?.pid;
+      return running?.pid;
     },
     launch,
     ready,
     async start() {
-      if (process !== undefined) return;
+      if (running !== undefined) return;
       launch();
       await ready();
     },
     kill: () => signal('SIGKILL'),
     async stop() {
-      const child = process;
-      const tooLate = setTimeout(() => child?.kill('SIGKILL'), stopMilliseconds);
-      // A paused process ends only when it goes on.
-      child?.kill('SIGCONT');
-      await signal('SIGTERM');
-      clearTimeout(tooLate);
+      if (running?.pid !== undefined) await stopProcesses([running.pid]);
+      await ended;
     },
-    pause: () => void process?.kill('SIGSTOP'),
-    resume: () => void process?.kill('SIGCONT'),
+    pause: () => void running?.kill('SIGSTOP'),
+    resume: () => void running?.kill('SIGCONT'),
   };
 }
 
@@ -131,14 +127,22 @@ function commandLine(pid) {
 }
 
 /**
- * Ends a process that is no child of this one.
+ * Ends the processes of one cluster's nodes, cleanly if they do so in time.
  *
- * @param {number} pid
+ * @param {number[]} pids
  */
-export async function endProcess(pid) {
-  for (const name of ['SIGCONT', 'SIGTERM']) send(pid, name);
-  for (const deadline = Date.now() + stopMilliseconds; send(pid, 0);) {
-    if (Date.now() > deadline) send(pid, 'SIGKILL');
+export async function stopProcesses(pids) {
+  // A paused process ends only when it goes on.
+  for (const name of ['SIGCONT', 'SIGTERM']) for (const pid of pids) send(pid, name);
+  let deadline = Date.now() + stopMilliseconds;
+  let quorum = true;
+  for (let running = pids; running.length > 0; running = running.filter((pid) => send(pid, 0))) {
+    // The last controllers wait for a quorum that does not come; their brokers have closed their data before.
+    if (quorum && running.length < pids.length / 2) {
+      quorum = false;
+      deadline = Math.min(deadline, Date.now() + withoutQuorumMilliseconds);
+    }
+    if (Date.now() > deadline) for (const pid of running) send(pid, 'SIGKILL');
     await sleep(pollMilliseconds);
   }
 }
