@@ -1,0 +1,98 @@
+import type { ServiceDefinition, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { fileDescriptorSet } from '@infalign/contracts';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation, service as healthDefinition } from 'grpc-health-check';
+import { wireFields } from './protobuf-wire.js';
+
+/** Where services are added: a grpc-js Server, or something before it. */
+interface ServiceRegistry {
+  addService(definition: ServiceDefinition, implementation: UntypedServiceImplementation): void;
+}
+
+/** gRPC's own services beside ours: health and reflection. */
+export interface StandardServices {
+  addTo(server: ServiceRegistry): void;
+  setServing(service: string, serving: boolean): void;
+  /** Tells all watchers that nothing is served any more, and ends their calls, which would otherwise never end. */
+  end(): void;
+}
+
+/**
+ * Health of each service by its name and of all by the empty name (serving if all are), and reflection of them.
+ *
+ * @param names of the services
+ */
+export function standardServices(names: readonly string[], serving: boolean): StandardServices {
+  const states = new Map(names.map((name) => [name, serving]));
+  const health = new HealthImplementation();
+  const publish = (): void => {
+    for (const [name, state] of states) health.setStatus(name, state ? 'SERVING' : 'NOT_SERVING');
+    health.setStatus('', [...states.values()].every(Boolean) ? 'SERVING' : 'NOT_SERVING');
+  };
+  publish();
+  const open = new Set<EndlessCall>();
+  return {
+    addTo(server) {
+      const registry: ServiceRegistry = {
+        addService: (definition, implementation) => server.addService(definition, trackStreams(implementation, open)),
+      };
+      health.addToServer(registry);
+      reflection(names).addToServer(registry);
+    },
+    setServing(service, state) {
+      if (!states.has(service)) throw new TypeError(`${service} is none of ${names.join(', ')}`);
+      states.set(service, state);
+      publish();
+    },
+    end() {
+      for (const name of states.keys()) states.set(name, false);
+      publish();
+      for (const call of open) call.end();
+    },
+  };
+}
+
+/** A stream that goes on until one side ends it. */
+interface EndlessCall {
+  end(): void;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** Remembers the streams that are open. The event `cancelled` comes at the end of every call. */
+function trackStreams(
+  implementation: UntypedServiceImplementation,
+  open: Set<EndlessCall>,
+): UntypedServiceImplementation {
+  return Object.fromEntries(
+    Object.entries(implementation).map(([name, handle]) => {
+      const tracked = (call: object, ...others: unknown[]): void => {
+        if (isEndless(call)) {
+          open.add(call);
+          call.on('cancelled', () => open.delete(call));
+        }
+        (handle as (...all: unknown[]) => void)(call, ...others);
+      };
+      return [name, tracked as UntypedHandleCall];
+    }),
+  );
+}
+
+function isEndless(call: object): call is EndlessCall {
+  return 'end' in call;
+}
+
+function reflection(names: readonly string[]): ReflectionService {
+  const ours = [...wireFields(Buffer.from(fileDescriptorSet, 'base64'))]
+    .map(({ value }) => value)
+    .filter((value) => Buffer.isBuffer(value));
+  const healths = Object.values(healthDefinition).flatMap(({ requestType }) => requestType.fileDescriptorProtos);
+  // The service reads nothing of a package but its descriptors.
+  const described: ConstructorParameters<typeof ReflectionService>[0] = {
+    descriptors: {
+      format: 'Protocol Buffer 3 EnumDescriptorProto',
+      type: {},
+      fileDescriptorProtos: [...ours, ...healths],
+    },
+  };
+  return new ReflectionService(described, { services: [...names, 'grpc.health.v1.Health'] });
+}
