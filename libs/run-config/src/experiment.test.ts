@@ -168,6 +168,18 @@ describe('parseExperiment', () => {
       'calibration: {references: 3}\nprocedures: [won:4]',
       '5:14: procedures[0]: won:4 draws 4 responses, more than calibration.references, which is 3',
     ],
+    [
+      'calibration: {references: 8, minimum_references: 9}',
+      '4:50: calibration.minimum_references: 9 is more than references, which is 8: there will never be so many',
+    ],
+    [
+      'calibration: {window: 8, minimum_references: 9}',
+      '4:46: calibration.minimum_references: 9 is more than the window, which is 8: there will never be so many',
+    ],
+    [
+      'calibration: {window: 6}',
+      '4:23: calibration.window: 6 is too small to find any drift with a false-alarm rate of 0.001',
+    ],
     ['procedures: [bon:4, bon:4]', '4:21: procedures[1]: "bon:4" is listed twice'],
   ])('refuses the contradiction in %j', (addition, message) => {
     expect(problems(`${minimal}${addition}\n`)[0]).toBe(`x.yaml:${message}`);
