@@ -1,5 +1,7 @@
+export type { CarryOut } from './carry-out.js';
+export { carryOutHere } from './carry-out-here.js';
 export { experimentFolder, type ExperimentFolder, type StepTimes } from './experiment-folder.js';
-export { planSteps, policyRuns, type PolicyRun } from './plan.js';
+export { planSteps } from './plan.js';
 export {
   openExperiment,
   runExperiment,

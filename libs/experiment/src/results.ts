@@ -13,15 +13,15 @@ import {
   winRateEstimator,
 } from '@infalign/core';
 import type { ExperimentResults } from '@infalign/report';
+import { checkpointNames, policyRuns, readText, stepNames } from '@infalign/pipeline';
 import type { Experiment } from '@infalign/run-config';
 import type { ExperimentFolder } from './experiment-folder.js';
-import { planSteps, policyRuns, stepNames } from './plan.js';
+import { planSteps } from './plan.js';
 import type { RankedResponse } from './ranked-responses.js';
 import type { LanguageModelResult } from './steps/language-model.js';
 import type { PolicyRunResult } from './steps/policy-run.js';
 import type { HeldOutReferencesResult } from './steps/references.js';
 import type { RewardModelResult } from './steps/reward-model.js';
-import { readText } from './stored-text.js';
 
 /** What the results tell of their making that the experiment's folder does not hold. */
 export interface ResultsContext {
@@ -221,7 +221,9 @@ function samples(
   runs: readonly PolicyRunResult[],
   references: HeldOutReferencesResult,
 ): ExperimentResults['samples'] {
-  const prompts = new Map(readText(folder).prompts.evaluation.map((prompt) => [prompt.id, prompt.text]));
+  const prompts = new Map(
+    readText(folder.step(checkpointNames.text)).prompts.evaluation.map((prompt) => [prompt.id, prompt.text]),
+  );
   return references.samples.map(({ promptId, responses }, index) => {
     const sorted = sortedReferences(references.evaluation[index]!.rewards);
     const shown = (ranked: readonly RankedResponse[]) =>

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InputError } from '@infalign/core';
 import { acquireLogLock } from '@infalign/rollout-stream';
-import { policyRuns, stepNames } from './plan.js';
+import { policyRuns, stepNames } from '@infalign/pipeline';
 import type { StepBody, StepContext } from './step-context.js';
 import { languageModelStep } from './steps/language-model.js';
 import { policyRunStep } from './steps/policy-run.js';

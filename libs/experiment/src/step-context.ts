@@ -1,4 +1,5 @@
 import type { Experiment } from '@infalign/run-config';
+import type { CarryOut } from './carry-out.js';
 import type { ExperimentFolder } from './experiment-folder.js';
 
 /** What a step is given to work with. */
@@ -7,6 +8,8 @@ export interface StepContext {
   readonly folder: ExperimentFolder;
   /** Where downloaded datasets are kept between experiments. */
   readonly cacheFolder: string;
+  /** Carries out the runs of steps: in this process, or on services. */
+  readonly carryOut: CarryOut;
   /**
    * Tells how far a phase of the step is: `done` of `total` things. Steps compute without a pause; waiting for this lets
    * the process see signals and messages.

@@ -1,1 +1,17 @@
-export {};
+export { checkpointNames, experimentId, policyRuns, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
+export { learningHistory, learningRun, type LearningRun, type LearningRunOptions } from './learning-run.js';
+export { createModelCache, type ModelCache } from './model-cache.js';
+export { pipelineRun, type PipelineRun } from './pipeline-run.js';
+export { evaluationRequests, firstRequests, trainingRequests, type Prompts } from './run-requests.js';
+export { followRuns, type Runs } from './runs.js';
+export {
+  assembleCalibration,
+  assembleEvaluation,
+  assembleSampling,
+  assembleScoring,
+  runScorers,
+  type StageParts,
+} from './stages.js';
+export { startRun, type RunToStart } from './start-run.js';
+export { modelOf, readModel, storeModel, type StoredModel } from './stored-model.js';
+export { readText, storeText, textOf, type StoredText } from './stored-text.js';

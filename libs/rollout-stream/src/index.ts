@@ -3,6 +3,7 @@ export { recordBatches, type BatchMembership, type RecordBatch } from './batches
 export { refused } from './partition-worker.js';
 export { protobufCodec } from './codec.js';
 export { acquireLogLock } from './log-lock.js';
+export { rolloutId, type RolloutIdentity } from './rollout-id.js';
 export {
   PartitionLost,
   TransactionFailed,

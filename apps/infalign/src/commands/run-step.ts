@@ -19,11 +19,12 @@ async function runStepHere(name: string, { out }: { out: string }): Promise<void
   process.on('disconnect', end);
   try {
     await import('@tensorflow/tfjs-node');
-    const { experimentFolder, openExperiment, runStep } = await import('@infalign/experiment');
+    const { carryOutHere, experimentFolder, openExperiment, runStep } = await import('@infalign/experiment');
     await runStep(name, {
       experiment: openExperiment(out),
       folder: experimentFolder(out),
       cacheFolder: process.env.INFALIGN_CACHE ?? join(homedir(), '.cache', 'infalign'),
+      carryOut: carryOutHere,
       progress: (phase, done, total) => send({ kind: 'progress', phase, done, total }),
     });
     process.off('disconnect', end);

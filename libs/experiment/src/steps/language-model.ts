@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { modelConfig, parameterCount, storeModel } from '../model-checkpoint.js';
-import { stepNames } from '../plan.js';
+import { checkpointNames, readText, stepNames, storeModel } from '@infalign/pipeline';
+import { modelConfig, parameterCount } from '../model-config.js';
 import type { StepBody } from '../step-context.js';
-import { readText } from '../stored-text.js';
 import { trainLanguageModel, type LossPoint } from '../train-language-model.js';
 import { forgetTraining } from '../train-resumably.js';
 
@@ -18,7 +17,7 @@ export interface LanguageModelResult {
 /** Trains the base policy, or the language model that the judge starts from. */
 export function languageModelStep(which: 'base' | 'judge'): StepBody {
   return async ({ experiment, folder, progress }) => {
-    const text = readText(folder);
+    const text = readText(folder.step(checkpointNames.text));
     const architecture = which === 'base' ? experiment.model : experiment.judge.model;
     const { training } = architecture;
     const config = modelConfig(architecture, text.tokenizer.vocabSize, text.tokenizer.endOfText);

@@ -3,11 +3,9 @@ import { hasCheckpoint, publishCheckpoint, readCheckpoint } from '@infalign/chec
 import { InputError } from '@infalign/core';
 import { vaderPairs, type PreferencePair, type Prompt } from '@infalign/datasets';
 import { createEagerModel, type Tokenizer } from '@infalign/language-model';
+import { checkpointNames, readModel, readText, stepNames, type StoredText } from '@infalign/pipeline';
 import type { Experiment } from '@infalign/run-config';
-import { readModel } from '../model-checkpoint.js';
-import { stepNames } from '../plan.js';
 import type { StepContext } from '../step-context.js';
-import { readText, type StoredText } from '../stored-text.js';
 
 /** Preference pairs, those that a model learns from apart from those that its accuracy is measured on. */
 export interface Preferences {
@@ -44,7 +42,7 @@ export function rewardPrompts({ pairs, heldOutPairs }: Wanted, human: boolean): 
  * prompt are never on both sides.
  */
 export async function preferences(name: RewardModelName, context: StepContext): Promise<Preferences> {
-  const text = readText(context.folder);
+  const text = readText(context.folder.step(checkpointNames.text));
   const wanted = wantedPairs(context.experiment, name);
   const pairs =
     context.experiment.rewardModel.labels === 'human'

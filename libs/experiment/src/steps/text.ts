@@ -1,6 +1,6 @@
 import { loadDataset } from '@infalign/datasets';
 import { trainTokenizer, type Tokenizer } from '@infalign/language-model';
-import { storeText } from '../stored-text.js';
+import { checkpointNames, storeText } from '@infalign/pipeline';
 import type { StepBody } from '../step-context.js';
 import { rewardPrompts } from './preferences.js';
 
@@ -33,7 +33,7 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
   });
   const options = { codec: tokenizer, maxResponseTokens, endOfText: tokenizer.endOfText };
   const training = concatenated(dataset.trainingTexts, tokenizer);
-  storeText(folder, {
+  storeText(folder.step(checkpointNames.text), {
     tokenizer,
     training,
     heldOut: concatenated(dataset.heldOutTexts, tokenizer),

@@ -1,2 +1,8 @@
-export { evaluationStage, type EvaluationStageOptions } from './pipeline.js';
 export { evaluationResult } from './batch.js';
+export {
+  evaluationRequestStage,
+  evaluationStage,
+  type EvaluationRequestStageOptions,
+  type EvaluationStageOptions,
+  type MeasuredPolicy,
+} from './pipeline.js';

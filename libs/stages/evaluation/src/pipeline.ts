@@ -1,53 +1,133 @@
-import { Purpose, type SamplingRequest, type ScoredRollout } from '@infalign/contracts';
+import {
+  Purpose,
+  type EvaluationResult,
+  type PolicyVersion,
+  type SamplingRequest,
+  type ScoredRollout,
+} from '@infalign/contracts';
+import { InputError } from '@infalign/core';
 import type { LanguageModel } from '@infalign/language-model';
-import { isFrom, outgoing, topics, type OutgoingRecord, type Stage } from '@infalign/rollout-stream';
+import {
+  outgoing,
+  recordBatches,
+  refused,
+  topics,
+  type ConsumedRecord,
+  type OutgoingRecord,
+  type Stage,
+} from '@infalign/rollout-stream';
 import { evaluationResult } from './batch.js';
+
+/** What asks for evaluations needs. */
+export interface EvaluationRequestStageOptions {
+  /**
+   * The requests for samples of a policy version: every evaluation prompt of its run once.
+   *
+   * @throws InputError if the run is unknown
+   */
+  requests(runId: string, policyVersion: number): Promise<readonly SamplingRequest[]>;
+}
+
+/** Asks for the evaluation of final policies: `policy.versions` in, `sampling.requests` out. */
+export function evaluationRequestStage({ requests }: EvaluationRequestStageOptions): Stage<PolicyVersion> {
+  return {
+    name: 'evaluator-requests',
+    input: topics.policyVersions,
+    maxBatchRecords: 1,
+    open: () =>
+      Promise.resolve({
+        async process(records) {
+          const { runId, version, final } = records[0]!.value;
+          const wanted = final ? await requests(runId, version) : [];
+          return { outputs: wanted.map((request) => outgoing(topics.samplingRequests, request)), consumed: 1 };
+        },
+      }),
+  };
+}
+
+/** What a policy is measured with. */
+export interface MeasuredPolicy {
+  readonly policy: LanguageModel;
+  /** πref, held by the same executor. */
+  readonly reference: LanguageModel;
+}
 
 /** What an evaluator needs. */
 export interface EvaluationStageOptions {
-  /** The requests for samples of a final policy version: every evaluation prompt once. */
-  requests(policyVersion: number): SamplingRequest[];
-  /** Samples of each prompt: a prompt is measured when it has as many. */
-  readonly samplesPerPrompt: number;
-  policy(version: number): LanguageModel;
-  readonly reference: LanguageModel;
-  readonly maxBatchRecords: number;
+  /**
+   * The policy of that version, to be measured.
+   *
+   * @returns nothing where the run trains no policy: its rollouts pass by
+   * @throws InputError if the run is unknown or has not announced that version, or its checkpoint is gone or damaged
+   */
+  measuredPolicy(runId: string, version: number): Promise<MeasuredPolicy | undefined>;
 }
 
+/** Rollouts that are looked at together to find the batches among them; more where a batch is larger. */
+const rolloutsAtOnce = 512;
+
 /**
- * The evaluator: when `policy.versions` announces a run's final policy it dispatches requests for samples on the
- * evaluation prompts; when they come back on `rollout.scored`, all of a prompt together, `evaluation.results` gets a
- * record for that prompt.
+ * The evaluator: `rollout.scored` in, `evaluation.results` out. A batch of evaluation rollouts holds all samples of each of
+ * its prompts, and becomes one result a prompt; other rollouts pass it by. What cannot be measured is a dead letter.
  */
-export function evaluationStage(options: EvaluationStageOptions): Stage {
+export function evaluationStage(options: EvaluationStageOptions): Stage<ScoredRollout> {
   return {
     name: 'evaluator',
-    inputs: [topics.policyVersions, topics.rolloutScored],
-    maxBatchRecords: options.maxBatchRecords,
-    process(batch) {
-      const outputs: OutgoingRecord[] = [];
-      let prompt: ScoredRollout[] = [];
-      let consumed = 0;
-      batch.forEach((record, index) => {
-        if (isFrom(record, topics.policyVersions)) {
-          if (record.value.final) {
-            outputs.push(
-              ...options.requests(record.value.version).map((request) => outgoing(topics.samplingRequests, request)),
-            );
+    input: topics.rolloutScored,
+    maxBatchRecords: rolloutsAtOnce,
+    open: () =>
+      Promise.resolve({
+        async process(records) {
+          const outputs: OutgoingRecord[] = [];
+          let consumed = 0;
+          const batches = recordBatches(records, ({ rollout }) => ({
+            id: JSON.stringify([rollout!.runId, rollout!.batchId]),
+            size: rollout!.batchRollouts,
+          }));
+          for (const batch of batches) {
+            const isEvaluation = batch.records[0]!.value.rollout!.purpose === Purpose.PURPOSE_EVALUATION;
+            // One batch that takes time a transaction.
+            if (isEvaluation && outputs.length > 0) break;
+            if (isEvaluation) outputs.push(...(await measured(batch.records, batch.complete, options)));
+            consumed += batch.records.length;
           }
-        } else if (isFrom(record, topics.rolloutScored)) {
-          const { purpose, policyVersion } = record.value.rollout!;
-          if (purpose === Purpose.PURPOSE_EVALUATION) prompt.push(record.value);
-          if (prompt.length === options.samplesPerPrompt) {
-            const result = evaluationResult(prompt, options.policy(policyVersion), options.reference);
-            outputs.push(outgoing(topics.evaluationResults, result));
-            prompt = [];
-          }
-        }
-        // A prompt whose samples are not all there yet is seen again, from its first sample.
-        if (prompt.length === 0) consumed = index + 1;
-      });
-      return Promise.resolve({ outputs, consumed });
-    },
+          return { outputs, consumed };
+        },
+      }),
   };
+}
+
+async function measured(
+  batch: readonly ConsumedRecord<ScoredRollout>[],
+  complete: boolean,
+  { measuredPolicy }: EvaluationStageOptions,
+): Promise<OutgoingRecord[]> {
+  if (!complete) return batch.map((record) => refused(record, 'the rest of its batch is missing'));
+  try {
+    const { runId, policyVersion } = batch[0]!.value.rollout!;
+    const models = await measuredPolicy(runId, policyVersion);
+    if (!models) return [];
+    return resultsByPrompt(
+      batch.map((record) => record.value),
+      models,
+    ).map((result) => outgoing(topics.evaluationResults, result));
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return batch.map((record) => refused(record, error.message));
+  }
+}
+
+/** One result a prompt, in order of appearance. */
+function resultsByPrompt(
+  rollouts: readonly ScoredRollout[],
+  { policy, reference }: MeasuredPolicy,
+): EvaluationResult[] {
+  const byPrompt = new Map<string, ScoredRollout[]>();
+  for (const scored of rollouts) {
+    const { promptId } = scored.rollout!;
+    const samples = byPrompt.get(promptId);
+    if (samples) samples.push(scored);
+    else byPrompt.set(promptId, [scored]);
+  }
+  return [...byPrompt.values()].map((samples) => evaluationResult(samples, policy, reference));
 }

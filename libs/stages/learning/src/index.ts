@@ -1,7 +1,8 @@
 export {
-  learningStage,
-  type LearnedPosition,
-  type LearningStageOptions,
+  learnerName,
+  learningWorker,
+  policyVersionOf,
+  type LearningWorkerOptions,
   type PublishedCheckpoint,
 } from './pipeline.js';
 export {

@@ -1,6 +1,22 @@
-import type { LearningStatistics, PolicyVersion, SamplingRequest } from '@infalign/contracts';
-import { isFrom, outgoing, topics, type ConsumedRecord, type Stage } from '@infalign/rollout-stream';
+import {
+  Purpose,
+  type CalibratedRollout,
+  type LearningStatistics,
+  type PolicyVersion,
+  type SamplingRequest,
+} from '@infalign/contracts';
+import {
+  outgoing,
+  rolloutId,
+  topics,
+  type OutgoingRecord,
+  type RolloutStream,
+  type StreamWriter,
+  type TopicReader,
+  type Worker,
+} from '@infalign/rollout-stream';
 import type { PpoLearner } from './ppo-learner.js';
+import { createRolloutBuffer } from './rollout-buffer.js';
 
 /** Where a checkpoint was published. */
 export interface PublishedCheckpoint {
@@ -11,72 +27,125 @@ export interface PublishedCheckpoint {
 }
 
 /** What a learner needs beside its learner. */
-export interface LearningStageOptions {
+export interface LearningWorkerOptions {
   readonly runId: string;
   readonly learner: PpoLearner;
   /** Iterations the run has. */
   readonly iterations: number;
-  /** Rollouts of one iteration. */
-  readonly rolloutsPerIteration: number;
+  /** How many updates old a rollout may be when it is learned from; 0 is on-policy. */
+  readonly maxStaleness: number;
   /** The KL asked for in nats, or 0 where the run has a fixed β. */
   readonly targetKl: number;
-  /** The requests for the rollouts of an iteration (counted from 1), to be sampled from that policy version. */
-  requests(iteration: number, policyVersion: number): SamplingRequest[];
+  /** The offsets in `rollout.calibrated` to begin at, one a partition: those that the learner's state belongs to. */
+  readonly positions: readonly number[];
   /**
-   * Stores the learner's state after an iteration, with the statistics and the position in `rollout.calibrated` that it
+   * The requests for the rollouts of an iteration (counted from 1), to be sampled from the version that
+   * {@link policyVersionOf} says. Their order is the order in which their rollouts are learned from.
+   */
+  requests(iteration: number): readonly SamplingRequest[];
+  /**
+   * Stores the learner's state after an iteration, with the statistics and the positions in `rollout.calibrated` that it
    * belongs to. Called before the version is announced: a version that was never announced is simply written again.
    */
-  publish(version: number, statistics: LearningStatistics, position: LearnedPosition): Promise<PublishedCheckpoint>;
-}
-
-/** The last record learned from: optimiser state and position never disagree, because they are stored together. */
-export interface LearnedPosition {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
+  publish(version: number, statistics: LearningStatistics, positions: readonly number[]): Promise<PublishedCheckpoint>;
 }
 
 /**
- * The PPO learner: waits for the rollouts of an iteration on `rollout.calibrated`, learns from them, stores a
- * checkpoint, and, in the transaction that consumes them, announces the policy version and dispatches the next requests.
+ * The policy version that the rollouts of an iteration (counted from 1) are sampled from: the one before, or as many before
+ * that as staleness allows. It follows from the iteration alone, so the same rollouts are learned from however fast
+ * sampling and learning are.
  */
-export function learningStage(options: LearningStageOptions): Stage {
-  const { learner } = options;
+export function policyVersionOf(iteration: number, maxStaleness: number): number {
+  return Math.max(0, iteration - 1 - maxStaleness);
+}
+
+/** The name under which a run's learner writes: a second learner of the run fences off the first. */
+export function learnerName(runId: string): string {
+  return `ppo-learner/${runId}`;
+}
+
+/** Rollouts that are read at a time. */
+const rolloutsAtOnce = 512;
+
+/**
+ * The PPO learner of one run: waits until the rollouts of its next iteration are all there on `rollout.calibrated`, learns
+ * from them, stores a checkpoint, and, in one transaction, announces the policy version and dispatches further requests.
+ *
+ * The announcement is what makes an iteration happen: the checkpoint that it points to holds the optimiser's state and the
+ * positions to read on from, so the two never disagree.
+ */
+export async function learningWorker(stream: RolloutStream, options: LearningWorkerOptions): Promise<Worker> {
+  const { runId, learner, iterations, maxStaleness } = options;
+  // Opened first: what an earlier learner of this run had under way is over from here on.
+  const writer: StreamWriter = await stream.writer(learnerName(runId));
+  const reader: TopicReader<CalibratedRollout> = await stream.follow(topics.rolloutCalibrated, options.positions);
+  const buffer = createRolloutBuffer(options.positions, learner.iteration + 1, maxStaleness + 1, (iteration) =>
+    iteration > iterations ? [] : expectedRollouts(options.requests(iteration)),
+  );
+
+  async function learn(rollouts: readonly CalibratedRollout[]): Promise<readonly OutgoingRecord[]> {
+    const staleness = mean(rollouts.map((each) => learner.iteration - each.scored!.rollout!.policyVersion));
+    const statistics = { ...learner.learn(rollouts), staleness, dropped: buffer.takeDropped() };
+    const version = learner.iteration;
+    const published = await options.publish(version, statistics, buffer.positions());
+    const final = version >= iterations;
+    const announced: PolicyVersion = {
+      runId,
+      version,
+      ...published,
+      iteration: version,
+      beta: statistics.beta,
+      observedKl: statistics.kl,
+      targetKl: options.targetKl,
+      final,
+    };
+    const next = version + 1 + maxStaleness;
+    return [
+      outgoing(topics.policyVersions, announced),
+      ...(next > iterations ? [] : options.requests(next)).map((request) => outgoing(topics.samplingRequests, request)),
+    ];
+  }
+
   return {
     name: 'ppo-learner',
-    inputs: [topics.rolloutCalibrated],
-    maxBatchRecords: options.rolloutsPerIteration,
-    async process(batch) {
-      if (batch.length < options.rolloutsPerIteration) return { outputs: [], consumed: 0 };
-      const rollouts = batch.filter((record) => isFrom(record, topics.rolloutCalibrated)).map((record) => record.value);
-      const statistics = learner.learn(rollouts);
-      const version = learner.iteration;
-      const published = await options.publish(version, statistics, lastPosition(batch));
-      const final = version >= options.iterations;
-      const announced: PolicyVersion = {
-        runId: options.runId,
-        version,
-        ...published,
-        iteration: learner.iteration,
-        beta: statistics.beta,
-        observedKl: statistics.kl,
-        targetKl: options.targetKl,
-        final,
-      };
-      return {
-        outputs: [
-          outgoing(topics.policyVersions, announced),
-          ...(final ? [] : options.requests(version + 1, version)).map((request) =>
-            outgoing(topics.samplingRequests, request),
-          ),
-        ],
-        consumed: batch.length,
-      };
+    /** @throws WriterFenced or TransactionFailed: the learner is then ahead of what was announced, and of no more use */
+    async advance() {
+      if (learner.iteration >= iterations) return undefined;
+      let consumed = 0;
+      while (!buffer.isComplete()) {
+        const records = await reader.read(rolloutsAtOnce);
+        if (records.length === 0) return undefined;
+        for (const record of records) {
+          const { partition, offset } = record;
+          // An undecodable record is nobody's rollout: those who produce to this topic never write one.
+          const value = 'value' in record ? record.value : undefined;
+          const rollout = value?.scored!.rollout;
+          const isOwn = rollout?.runId === runId && rollout.purpose === Purpose.PURPOSE_TRAINING;
+          buffer.add({ partition, offset }, isOwn ? value : undefined);
+        }
+        consumed += records.length;
+      }
+      const outputs = await learn(buffer.take());
+      await writer.append(outputs);
+      return { name: 'ppo-learner', consumed, produced: outputs.length, deadLetters: 0 };
+    },
+    changed: (timeoutMs) => reader.changed(timeoutMs),
+    async close() {
+      await reader.close();
+      await writer.close();
     },
   };
 }
 
-function lastPosition(batch: readonly ConsumedRecord[]): LearnedPosition {
-  const { topic, partition, offset } = batch.at(-1)!;
-  return { topic: topic.name, partition, offset };
+/** The ids of the rollouts that requests ask for, in the order of the requests. */
+function expectedRollouts(requests: readonly SamplingRequest[]): string[] {
+  return requests.flatMap(({ runId, promptId, policyVersion, firstSampleIndex, samples }) =>
+    Array.from({ length: samples }, (_, index) =>
+      rolloutId({ runId, promptId, policyVersion, sampleIndex: firstSampleIndex + index }),
+    ),
+  );
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0) / values.length;
 }

@@ -80,6 +80,9 @@ export interface PpoSnapshot {
   readonly targetKl: TargetKlState | null;
 }
 
+/** What an iteration did, apart from how its rollouts came. */
+export type IterationStatistics = Omit<LearningStatistics, 'staleness' | 'dropped'>;
+
 /** Proximal policy optimisation of one policy, iteration by iteration. */
 export interface PpoLearner {
   /** Iterations done. */
@@ -90,7 +93,7 @@ export interface PpoLearner {
    * @throws InputError if a record is incomplete or not finite, temperatures differ, or a prompt has one rollout only
    *   where advantages are taken against the others
    */
-  learn(rollouts: readonly CalibratedRollout[]): LearningStatistics;
+  learn(rollouts: readonly CalibratedRollout[]): IterationStatistics;
   snapshot(): PpoSnapshot;
   /** Goes back, or on, to a snapshot: what is learned from there is what would have been learned without a break. */
   restore(snapshot: PpoSnapshot): void;

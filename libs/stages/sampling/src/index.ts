@@ -1,2 +1,3 @@
-export { samplingStage } from './pipeline.js';
-export { createPolicyStore, type LoadPolicy, type PolicyStore } from './policy-store.js';
+export { sampledRollouts } from './batch.js';
+export { samplingStage, type SamplingStageOptions } from './pipeline.js';
+export { requestProblem } from './request-problem.js';

@@ -1,49 +1,76 @@
-import type { SamplingRequest } from '@infalign/contracts';
-import { isFrom, outgoing, topics, type OutgoingRecord, type Stage } from '@infalign/rollout-stream';
-import { sampledRollout, sampleRequests } from './batch.js';
-import type { PolicyStore } from './policy-store.js';
+import type { PolicyVersion, SampledRollout, SamplingRequest } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
+import type { LanguageModel } from '@infalign/language-model';
+import {
+  outgoing,
+  recordBatches,
+  refused,
+  topics,
+  type ConsumedRecord,
+  type OutgoingRecord,
+  type Stage,
+} from '@infalign/rollout-stream';
+import { sampledRollouts } from './batch.js';
+import { requestProblem } from './request-problem.js';
 
-/** Requests with equal settings and policy version are decoded together, in this order of arrival. */
-function batchKey(request: SamplingRequest): string {
-  const { policyVersion, temperature, topK, topP, maxResponseTokens } = request;
-  return [policyVersion, temperature, topK, topP, maxResponseTokens].join('/');
+/** What a policy-sampler needs. */
+export interface SamplingStageOptions {
+  /**
+   * The policy of that version.
+   *
+   * @throws InputError if the run has not announced it, or its checkpoint is gone or damaged
+   */
+  policy(runId: string, version: PolicyVersion['version']): Promise<LanguageModel>;
 }
 
+/** Requests that are looked at together to find the batches among them. */
+const requestsAtOnce = 64;
+
 /**
- * The policy-sampler: `sampling.requests` in, `rollout.sampled` out, with the policy that `policy.versions` announced.
- *
- * @param maxBatchRecords requests (prompts) decoded together; with the samples each asks for, the rows of a decoding batch
+ * The policy-sampler: `sampling.requests` in, `rollout.sampled` out, one batch of requests a transaction. Requests that
+ * cannot be met (an unknown policy version, tokens that the policy does not have) are dead letters.
  */
-export function samplingStage(policies: PolicyStore, maxBatchRecords: number): Stage {
+export function samplingStage({ policy }: SamplingStageOptions): Stage<SamplingRequest> {
   return {
     name: 'policy-sampler',
-    inputs: [topics.policyVersions, topics.samplingRequests],
-    maxBatchRecords,
-    process(batch) {
-      const requests = new Map<string, SamplingRequest[]>();
-      for (const record of batch) {
-        if (isFrom(record, topics.policyVersions)) policies.announce(record.value);
-        else if (isFrom(record, topics.samplingRequests)) {
-          const key = batchKey(record.value);
-          requests.set(key, [...(requests.get(key) ?? []), record.value]);
-        }
-      }
-      const outputs: OutgoingRecord[] = [];
-      for (const group of requests.values()) {
-        const [first] = group;
-        if (!first) continue;
-        const { temperature, topK, topP, maxResponseTokens } = first;
-        const responses = policies
-          .policy(first.policyVersion)
-          .sample(group.flatMap(sampleRequests), { temperature, topK, topP, maxResponseTokens })
-          [Symbol.iterator]();
-        for (const request of group) {
-          for (let index = 0; index < request.samples; index++) {
-            outputs.push(outgoing(topics.rolloutSampled, sampledRollout(request, index, responses.next().value!)));
-          }
-        }
-      }
-      return Promise.resolve({ outputs, consumed: batch.length });
-    },
+    input: topics.samplingRequests,
+    maxBatchRecords: requestsAtOnce,
+    open: () =>
+      Promise.resolve({
+        async process(records) {
+          const [batch] = recordBatches(records, ({ runId, batchId, batchRequests }) => ({
+            id: JSON.stringify([runId, batchId]),
+            size: batchRequests,
+          }));
+          if (!batch) return { outputs: [], consumed: 0 };
+          const outputs = batch.complete
+            ? await sampled(batch.records, policy)
+            : batch.records.map((record) => refused(record, 'the rest of its batch is missing'));
+          return { outputs, consumed: batch.records.length };
+        },
+      }),
   };
+}
+
+async function sampled(
+  batch: readonly ConsumedRecord<SamplingRequest>[],
+  policy: SamplingStageOptions['policy'],
+): Promise<OutgoingRecord[]> {
+  const { runId, policyVersion } = batch[0]!.value;
+  let model: LanguageModel;
+  try {
+    model = await policy(runId, policyVersion);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return batch.map((record) => refused(record, error.message));
+  }
+  const outputs: OutgoingRecord[] = [];
+  const accepted: SamplingRequest[] = [];
+  for (const record of batch) {
+    const problem = requestProblem(record.value, batch[0]!.value, model.config);
+    if (problem === undefined) accepted.push(record.value);
+    else outputs.push(refused(record, problem));
+  }
+  const rollouts: SampledRollout[] = sampledRollouts(accepted, model);
+  return [...rollouts.map((rollout) => outgoing(topics.rolloutSampled, rollout)), ...outputs];
 }

@@ -1,1 +1,2 @@
-export { scoringStage, type Scorer } from './pipeline.js';
+export { rolloutProblem, scoredRollouts, type RunScorers, type Scorer } from './batch.js';
+export { scoringStage, type ScoringStageOptions } from './pipeline.js';

@@ -1,52 +1,75 @@
-import { Purpose, type RewardScore, type SampledRollout } from '@infalign/contracts';
-import type { LanguageModel } from '@infalign/language-model';
-import { isFrom, outgoing, topics, type Stage } from '@infalign/rollout-stream';
+import type { SampledRollout } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
+import {
+  outgoing,
+  recordBatches,
+  refused,
+  topics,
+  type ConsumedRecord,
+  type OutgoingRecord,
+  type Stage,
+} from '@infalign/rollout-stream';
+import { rolloutProblem, scoredRollouts, type RunScorers } from './batch.js';
 
-/** A reward model as rollouts are scored by it. */
-export interface Scorer {
-  /** The name under which its scores appear. */
-  readonly name: string;
-  /** Content hash of its checkpoint: scores of different versions are never mixed. */
-  readonly version: string;
-  readonly model: LanguageModel;
+/** What a reward-scorer needs. */
+export interface ScoringStageOptions {
+  /**
+   * The models that score the rollouts of a run.
+   *
+   * @throws InputError if the run is unknown, or a checkpoint is gone or damaged
+   */
+  scorers(runId: string): Promise<RunScorers>;
 }
 
+/** Rollouts that are looked at together to find the batches among them; more where a batch is larger. */
+const rolloutsAtOnce = 512;
+
 /**
- * The reward-scorer: `rollout.sampled` in, `rollout.scored` out.
- *
- * @param reward the model that the policy is trained against (the proxy)
- * @param judge scores, beside it, what win rates are computed from: evaluation and reference rollouts
- * @param maxBatchRecords rollouts scored together
+ * The reward-scorer: `rollout.sampled` in, `rollout.scored` out, one batch of rollouts a transaction. Rollouts that cannot
+ * be scored (an unknown run, tokens that the model does not have) are dead letters.
  */
-export function scoringStage(reward: Scorer, judge: Scorer | undefined, maxBatchRecords: number): Stage {
+export function scoringStage({ scorers }: ScoringStageOptions): Stage<SampledRollout> {
   return {
     name: 'reward-scorer',
-    inputs: [topics.rolloutSampled],
-    maxBatchRecords,
-    process(batch) {
-      const rollouts = batch.filter((record) => isFrom(record, topics.rolloutSampled)).map((record) => record.value);
-      const judged = judge ? rollouts.filter((rollout) => rollout.purpose !== Purpose.PURPOSE_TRAINING) : [];
-      const rewards = scores(reward, rollouts);
-      const judgements = new Map(judge ? zip(judged, scores(judge, judged)) : []);
-      return Promise.resolve({
-        outputs: rollouts.map((rollout, index) =>
-          outgoing(topics.rolloutScored, { rollout, reward: rewards[index]!, judge: judgements.get(rollout) }),
-        ),
-        consumed: batch.length,
-      });
-    },
+    input: topics.rolloutSampled,
+    maxBatchRecords: rolloutsAtOnce,
+    open: () =>
+      Promise.resolve({
+        async process(records) {
+          const [batch] = recordBatches(records, ({ runId, batchId, batchRollouts }) => ({
+            id: JSON.stringify([runId, batchId]),
+            size: batchRollouts,
+          }));
+          if (!batch) return { outputs: [], consumed: 0 };
+          const outputs = batch.complete
+            ? await scored(batch.records, scorers)
+            : batch.records.map((record) => refused(record, 'the rest of its batch is missing'));
+          return { outputs, consumed: batch.records.length };
+        },
+      }),
   };
 }
 
-function scores(scorer: Scorer, rollouts: readonly SampledRollout[]): RewardScore[] {
-  if (rollouts.length === 0) return [];
-  return Array.from(scorer.model.rewards(rollouts), (reward) => ({
-    model: scorer.name,
-    modelVersion: scorer.version,
-    reward,
-  }));
-}
-
-function zip<A, B>(left: readonly A[], right: readonly B[]): [A, B][] {
-  return left.map((value, index) => [value, right[index]!]);
+async function scored(
+  batch: readonly ConsumedRecord<SampledRollout>[],
+  scorers: ScoringStageOptions['scorers'],
+): Promise<OutgoingRecord[]> {
+  let models: RunScorers;
+  try {
+    models = await scorers(batch[0]!.value.runId);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return batch.map((record) => refused(record, error.message));
+  }
+  const outputs: OutgoingRecord[] = [];
+  const accepted: SampledRollout[] = [];
+  for (const record of batch) {
+    const problem = rolloutProblem(record.value, models);
+    if (problem === undefined) accepted.push(record.value);
+    else outputs.push(refused(record, problem));
+  }
+  // What is refused leaves the batch, so that those who wait for the whole of it do not wait for that.
+  const rollouts =
+    outputs.length === 0 ? accepted : accepted.map((each) => ({ ...each, batchRollouts: accepted.length }));
+  return [...scoredRollouts(rollouts, models).map((each) => outgoing(topics.rolloutScored, each)), ...outputs];
 }

@@ -32,6 +32,15 @@ export interface StartRunRequest {
   runId: string;
   /** The experiment file, as text. */
   experiment: string;
+  /**
+   * Name of the experiment's step that the run carries out, such as `runs/identity-kl-0.5-seed-1` or `references/training`;
+   * not empty.
+   */
+  step: string;
+  /** Where the experiment's checkpoints lie in the checkpoint store: relative, without `..`. */
+  checkpoints: string;
+  /** The run whose reference rollouts rewards are calibrated against; empty where the step samples references. */
+  referenceRunId: string;
 }
 
 /** The run that was started. */
@@ -116,10 +125,14 @@ export interface LearningStatistics {
   gradientNorm: number;
   /** Mean number of response tokens. */
   responseTokens: number;
+  /** Updates between the policy that sampled the rollouts and the one that learned from them, mean over rollouts. */
+  staleness: number;
+  /** Rollouts that came since the iteration before and were dropped, as too old or as already there. */
+  dropped: number;
 }
 
 function createBaseStartRunRequest(): StartRunRequest {
-  return { runId: "", experiment: "" };
+  return { runId: "", experiment: "", step: "", checkpoints: "", referenceRunId: "" };
 }
 
 export const StartRunRequest: MessageFns<StartRunRequest> = {
@@ -129,6 +142,15 @@ export const StartRunRequest: MessageFns<StartRunRequest> = {
     }
     if (message.experiment !== "") {
       writer.uint32(18).string(message.experiment);
+    }
+    if (message.step !== "") {
+      writer.uint32(26).string(message.step);
+    }
+    if (message.checkpoints !== "") {
+      writer.uint32(34).string(message.checkpoints);
+    }
+    if (message.referenceRunId !== "") {
+      writer.uint32(42).string(message.referenceRunId);
     }
     return writer;
   },
@@ -160,6 +182,30 @@ export const StartRunRequest: MessageFns<StartRunRequest> = {
             }
 
             message.experiment = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.checkpoints = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.referenceRunId = reader.string();
             continue;
           }
         }
@@ -590,6 +636,8 @@ function createBaseLearningStatistics(): LearningStatistics {
     valueLoss: 0,
     gradientNorm: 0,
     responseTokens: 0,
+    staleness: 0,
+    dropped: 0,
   };
 }
 
@@ -630,6 +678,12 @@ export const LearningStatistics: MessageFns<LearningStatistics> = {
     }
     if (message.responseTokens !== 0) {
       writer.uint32(97).double(message.responseTokens);
+    }
+    if (message.staleness !== 0) {
+      writer.uint32(105).double(message.staleness);
+    }
+    if (message.dropped !== 0) {
+      writer.uint32(112).uint32(message.dropped);
     }
     return writer;
   },
@@ -741,6 +795,22 @@ export const LearningStatistics: MessageFns<LearningStatistics> = {
             }
 
             message.responseTokens = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.staleness = reader.double();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.dropped = reader.uint32();
             continue;
           }
         }

@@ -1,9 +1,7 @@
 import { join } from 'node:path';
-import { publishCheckpoint, readCheckpoint } from '@infalign/checkpoint';
+import { publishCheckpoint, readCheckpoint, type Checkpoint } from '@infalign/checkpoint';
 import type { PreferencePair, Prompt, PromptSetName } from '@infalign/datasets';
 import { parseTokenizer, type Tokenizer } from '@infalign/language-model';
-import type { ExperimentFolder } from './experiment-folder.js';
-import { stepNames } from './plan.js';
 
 /** The text of an experiment, as tokens: what all later steps read in place of the dataset. */
 export interface StoredText {
@@ -16,10 +14,10 @@ export interface StoredText {
   readonly humanPairs: Readonly<Record<'reward' | 'judge', readonly PreferencePair[]>>;
 }
 
-/** Stores the text of an experiment. */
-export function storeText(folder: ExperimentFolder, text: StoredText): void {
+/** Stores the text of an experiment in a folder, as a checkpoint. */
+export function storeText(folder: string, text: StoredText): void {
   publishCheckpoint(
-    textFolder(folder),
+    folder,
     new Map<string, string | Uint8Array>([
       ['tokenizer.json', text.tokenizer.toJson()],
       ['training.uint16', asBytes(text.training)],
@@ -31,10 +29,17 @@ export function storeText(folder: ExperimentFolder, text: StoredText): void {
   );
 }
 
-/** Reads what `storeText` stored, verified. */
-export function readText(folder: ExperimentFolder): StoredText {
-  const place = textFolder(folder);
-  const { files } = readCheckpoint(place);
+/** Reads what `storeText` stored in a folder, verified. */
+export function readText(folder: string): StoredText {
+  return textOf(readCheckpoint(folder), folder);
+}
+
+/**
+ * The text that a checkpoint holds.
+ *
+ * @param place where it was read, for messages
+ */
+export function textOf({ files }: Checkpoint, place: string): StoredText {
   const json = (name: string): unknown => JSON.parse(files.get(name)!.toString());
   return {
     tokenizer: parseTokenizer(files.get('tokenizer.json')!.toString(), join(place, 'tokenizer.json')),
@@ -43,10 +48,6 @@ export function readText(folder: ExperimentFolder): StoredText {
     prompts: json('prompts.json') as StoredText['prompts'],
     humanPairs: json('human-pairs.json') as StoredText['humanPairs'],
   };
-}
-
-function textFolder(folder: ExperimentFolder): string {
-  return join(folder.step(stepNames.text), 'text');
 }
 
 function asBytes(tokens: Uint16Array): Uint8Array {

@@ -1,28 +1,5 @@
-import { publishCheckpoint, readCheckpoint } from '@infalign/checkpoint';
-import {
-  pretrainedFiles,
-  readPretrained,
-  type LanguageModelConfig,
-  type Pretrained,
-  type Weights,
-} from '@infalign/language-model';
+import type { LanguageModelConfig, Weights } from '@infalign/language-model';
 import type { Experiment } from '@infalign/run-config';
-
-/** A model as a step left it: a Hugging Face folder, and the hash of its content. */
-export interface StoredModel extends Pretrained {
-  readonly contentHash: string;
-}
-
-/** Stores a model in a folder that Python's transformers loads as it is. @returns its content hash */
-export function storeModel(folder: string, model: Pretrained): string {
-  return publishCheckpoint(folder, pretrainedFiles(model), null);
-}
-
-/** Reads a model that `storeModel` stored, verified. */
-export function readModel(folder: string): StoredModel {
-  const { files, contentHash } = readCheckpoint(folder);
-  return { ...readPretrained(files, folder), contentHash };
-}
 
 /** The configuration of a model that the experiment file describes. */
 export function modelConfig(

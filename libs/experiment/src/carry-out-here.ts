@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { openFolderStore } from '@infalign/checkpoint';
+import {
+  assembleCalibration,
+  assembleEvaluation,
+  assembleSampling,
+  assembleScoring,
+  createModelCache,
+  followRuns,
+  learningRun,
+  startRun,
+} from '@infalign/pipeline';
+import { openEmbeddedStream, runToQuiescence, stageWorker, topics } from '@infalign/rollout-stream';
+import type { CarryOut } from './carry-out.js';
+import { runProgress } from './run-progress.js';
+
+/** Policy, reference policy, reward model and judge. */
+const modelsOfRun = 4;
+
+/** Carries out runs in this process: all stages over one embedded log, in the folder of the step. */
+export const carryOutHere: CarryOut = async ({ step, calibration }, context, collect) => {
+  const { experiment, folder } = context;
+  const stream = openEmbeddedStream(join(folder.step(step), 'log'), { partitions: experiment.stream.partitions });
+  try {
+    const store = openFolderStore(folder.path);
+    const { runId } = await startRun(stream, store, { experiment, step, checkpoints: '', calibration });
+    const runs = await followRuns(stream, store);
+    const run = await runs.run(runId);
+    const models = createModelCache(store, modelsOfRun);
+    const parts = { stream, runs, models };
+    const progress = runProgress(run, context);
+    const learner =
+      run.policyRun &&
+      (await learningRun(run, { stream, store, runs, onIteration: ({ iteration }) => progress.learned(iteration) }));
+    const evaluation = assembleEvaluation(parts);
+    const count = async (topic: Parameters<typeof stream.endOffsets>[0]): Promise<number> =>
+      (await stream.endOffsets(topic)).reduce((sum, end) => sum + end, 0);
+    progress.sampled(await count(topics.rolloutSampled));
+    progress.evaluated(await count(topics.evaluationResults));
+    await progress.learned(learner?.history().length ?? 0);
+    await runToQuiescence(
+      [
+        await stageWorker(stream, assembleSampling(parts)),
+        await stageWorker(stream, assembleScoring(parts)),
+        await stageWorker(stream, assembleCalibration(parts)),
+        ...(learner ? [learner] : []),
+        await stageWorker(stream, evaluation.requests),
+        await stageWorker(stream, evaluation.measurement),
+      ],
+      {
+        onProgress: ({ name, produced }) => {
+          if (name === 'policy-sampler') progress.sampled(produced);
+          if (name === 'evaluator') progress.evaluated(produced);
+        },
+      },
+    );
+    models.dispose();
+    return await collect({ runId, stream, from: () => undefined, history: learner?.history() ?? [] });
+  } finally {
+    await stream.close();
+  }
+};

@@ -1,0 +1,32 @@
+import type { CalibrationState, LearningStatistics } from '@infalign/contracts';
+import type { RolloutStream } from '@infalign/rollout-stream';
+import type { StepContext } from './step-context.js';
+
+/** A run that has been carried out: where its records are, and what its learner has to say. */
+export interface CarriedOutRun {
+  readonly runId: string;
+  /** Holds the run's records, and perhaps those of others. */
+  readonly stream: RolloutStream;
+  /** Per partition of every topic, an offset before which there is nothing of this run; undefined for the beginning. */
+  from(topicName: string): readonly number[] | undefined;
+  /** The statistics of every iteration; empty where nothing is learned. */
+  readonly history: readonly LearningStatistics[];
+}
+
+/** What is carried out. */
+export interface RunOfStep {
+  /** Name of the step. */
+  readonly step: string;
+  /** Reference distributions that its rewards are calibrated against; those that the services have made themselves are theirs. */
+  readonly calibration: readonly CalibrationState[];
+}
+
+/**
+ * Carries out the run of a step, from wherever an earlier attempt got to, and gives it to `collect` while its records can
+ * be read.
+ */
+export type CarryOut = <Result>(
+  run: RunOfStep,
+  context: StepContext,
+  collect: (run: CarriedOutRun) => Promise<Result>,
+) => Promise<Result>;

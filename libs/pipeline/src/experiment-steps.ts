@@ -1,0 +1,69 @@
+import { seededRandom } from '@infalign/core';
+import { experimentHash, type Experiment } from '@infalign/run-config';
+
+/** One policy to train: a transformation, a KL strength, a seed. */
+export interface PolicyRun {
+  /** Name of its step. */
+  readonly name: string;
+  readonly transform: string;
+  /** The KL asked for in nats; undefined where `beta` is given. */
+  readonly targetKl: number | undefined;
+  /** The fixed KL strength on the normalised scale; undefined where `targetKl` is given. */
+  readonly beta: number | undefined;
+  readonly seed: number;
+}
+
+/** The names of an experiment's steps that are not policy runs, each the name of its folder. */
+export const stepNames = {
+  text: 'text',
+  base: 'base',
+  judgeBase: 'judge-base',
+  rewardModel: 'reward-model',
+  judge: 'judge',
+  trainingReferences: 'references/training',
+  heldOutReferences: 'references/held-out',
+} as const;
+
+/** The checkpoints that an experiment's steps leave, by their names among the experiment's checkpoints. */
+export const checkpointNames = {
+  text: `${stepNames.text}/text`,
+  basePolicy: `${stepNames.base}/model`,
+  rewardModel: `${stepNames.rewardModel}/model`,
+  judge: `${stepNames.judge}/model`,
+} as const;
+
+/** Every policy the experiment trains: each transformation at each KL strength with each seed. */
+export function policyRuns(experiment: Experiment): PolicyRun[] {
+  const { transforms, targetKls, betas, seeds } = experiment.runs;
+  const strengths = [
+    ...(targetKls ?? []).map((targetKl) => ({ targetKl, beta: undefined, label: `kl-${targetKl}` })),
+    ...(betas ?? []).map((beta) => ({ targetKl: undefined, beta, label: `beta-${beta}` })),
+  ];
+  return transforms.flatMap((transform) =>
+    strengths.flatMap(({ targetKl, beta, label }) =>
+      seeds.map((seed) => ({
+        name: `runs/${transform.replaceAll(':', '-')}-${label}-seed-${seed}`,
+        transform,
+        targetKl,
+        beta,
+        seed,
+      })),
+    ),
+  );
+}
+
+/** The experiment's name and what its results depend on, in short: two experiments that differ have different ones. */
+export function experimentId(experiment: Experiment): string {
+  return `${experiment.name}-${experimentHash(experiment).slice(0, 12)}`;
+}
+
+/** The id of the run that carries out a step of an experiment. */
+export function runIdOf(experiment: Experiment, step: string): string {
+  return `${experimentId(experiment)}/${step}`;
+}
+
+/** The seed of a run: of its rollouts, and of the order in which it learns. */
+export function runSeed(experiment: Experiment, policyRun: PolicyRun | undefined): number {
+  if (!policyRun) return experiment.seed;
+  return seededRandom('run', experiment.seed, policyRun.seed, policyRun.name).integer(2 ** 32);
+}

@@ -1,0 +1,171 @@
+import type { LearningStatistics, PolicyVersion } from '@infalign/contracts';
+import { decodeSafetensors, encodeSafetensors, type CheckpointStore } from '@infalign/checkpoint';
+import { createEagerModel, createTrainer, pretrainedFiles, withHeads } from '@infalign/language-model';
+import type { RolloutStream, Worker } from '@infalign/rollout-stream';
+import {
+  createPpoLearner,
+  learningWorker,
+  type KlStrength,
+  type PpoLearner,
+  type PpoSnapshot,
+  type PublishedCheckpoint,
+} from '@infalign/stage-learning';
+import { runSeed } from './experiment-steps.js';
+import type { PipelineRun } from './pipeline-run.js';
+import { trainingRequests } from './run-requests.js';
+import type { Runs } from './runs.js';
+import { initialBeta } from './start-run.js';
+import { modelOf, type StoredModel } from './stored-model.js';
+
+/** What a learner's checkpoint stores beside the policy: all that it needs to go on. */
+interface LearnerState {
+  readonly snapshot: Pick<PpoSnapshot, 'iteration' | 'targetKl'> & { readonly optimiserSteps: number };
+  /** Of every iteration so far. */
+  readonly history: readonly LearningStatistics[];
+  /** Where to read on in `rollout.calibrated`, one offset a partition. */
+  readonly positions: readonly number[];
+}
+
+/** Points from a policy's checkpoint to the state of the learner that made it. */
+interface PolicyMetadata {
+  readonly learner: { readonly name: string; readonly contentHash: string };
+}
+
+/** A learner at work on a run. */
+export interface LearningRun extends Worker {
+  /** The statistics of every iteration so far. */
+  history(): readonly LearningStatistics[];
+}
+
+/** What a learning run is made of. */
+export interface LearningRunOptions {
+  readonly stream: RolloutStream;
+  readonly store: CheckpointStore;
+  readonly runs: Runs;
+  /** Called with the statistics of every iteration, when its checkpoint is stored. */
+  readonly onIteration?: (statistics: LearningStatistics) => Promise<void> | void;
+}
+
+/**
+ * The learner of a policy's run, as far as it has come: the policy version announced last, with the optimiser's state and
+ * the positions that belong to it.
+ *
+ * @throws InputError if a checkpoint is gone or damaged
+ */
+export async function learningRun(run: PipelineRun, options: LearningRunOptions): Promise<LearningRun> {
+  const { stream, store, runs } = options;
+  const { record, experiment } = run;
+  if (!run.policyRun) throw new Error(`run ${record.runId} trains no policy`);
+  const { iterations, maxStaleness } = experiment.ppo;
+  const base = modelOf(await store.read(record.basePolicy!.name, record.basePolicy!.contentHash), 'base policy');
+  const prompts = await runs.prompts(run);
+  const learner = createLearner(run, base);
+  const latest = (await runs.versions(record.runId)).at(-1);
+  const restored = latest && latest.version > 0 ? await restore(learner, store, latest) : undefined;
+  let history = restored?.history ?? [];
+  const worker = await learningWorker(stream, {
+    runId: record.runId,
+    learner,
+    iterations,
+    maxStaleness,
+    targetKl: run.policyRun.targetKl ?? 0,
+    positions: restored?.positions ?? record.learnFrom,
+    requests: (iteration) => trainingRequests(run, prompts, iteration, stream.partitions),
+    async publish(version, statistics, positions) {
+      history = [...history, statistics];
+      const published = await publish(run, learner, store, version, { history, positions }, base);
+      await options.onIteration?.(statistics);
+      return published;
+    },
+  });
+  return { ...worker, history: () => history };
+}
+
+/** The statistics of every iteration that a run has announced; empty where it has announced none. */
+export async function learningHistory(
+  store: CheckpointStore,
+  latest: PolicyVersion | undefined,
+): Promise<readonly LearningStatistics[]> {
+  if (!latest || latest.version === 0) return [];
+  const { metadata } = await store.read(latest.checkpoint, latest.contentHash);
+  const { learner } = metadata as PolicyMetadata;
+  return ((await store.read(learner.name, learner.contentHash)).metadata as LearnerState).history;
+}
+
+function createLearner({ experiment, policyRun }: PipelineRun, base: StoredModel): PpoLearner {
+  const { ppo } = experiment;
+  const heads = ppo.advantages === 'value' ? (['language-model', 'value'] as const) : (['language-model'] as const);
+  const policy = createEagerModel(base.config, withHeads(base.config, base.weights, heads));
+  const beta = initialBeta(policyRun!);
+  const klStrength: KlStrength =
+    policyRun!.targetKl === undefined ? { beta } : { targetKl: policyRun!.targetKl, initialBeta: beta };
+  const trainer = createTrainer(policy, { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon });
+  const reference = createEagerModel(base.config, base.weights);
+  return createPpoLearner({
+    policy,
+    trainer,
+    reference,
+    settings: ppo,
+    klStrength,
+    seed: runSeed(experiment, policyRun),
+  });
+}
+
+/** The learner's state first, then the policy that points to it: who finds the policy finds the state. */
+async function publish(
+  { record, experiment }: PipelineRun,
+  learner: PpoLearner,
+  store: CheckpointStore,
+  version: number,
+  progress: Pick<LearnerState, 'history' | 'positions'>,
+  { config, tokenizerJson }: StoredModel,
+): Promise<PublishedCheckpoint> {
+  const { iteration, weights, optimiser, targetKl } = learner.snapshot();
+  const folder = [record.checkpoints, record.step].filter((part) => part !== '').join('/');
+  const policies = `${folder}/policies`;
+  const learners = `${folder}/learner`;
+  const state: LearnerState = { ...progress, snapshot: { iteration, targetKl, optimiserSteps: optimiser.steps } };
+  const learnerName = `${learners}/version-${version}`;
+  const metadata: PolicyMetadata = {
+    learner: {
+      name: learnerName,
+      contentHash: await store.publish(
+        learnerName,
+        new Map([[optimiserFile, encodeSafetensors(optimiser.moments)]]),
+        state,
+      ),
+    },
+  };
+  const checkpoint = `${policies}/version-${version}`;
+  const contentHash = await store.publish(checkpoint, pretrainedFiles({ config, weights, tokenizerJson }), metadata);
+  // Versions stay as long as a sampler may be asked for them, or a learner goes back to them: this one is not announced yet.
+  const oldest = Math.max(0, version - 1 - experiment.ppo.maxStaleness);
+  const kept = (place: string): Set<string> =>
+    new Set(Array.from({ length: version - oldest + 1 }, (_, index) => `${place}/version-${oldest + index}`));
+  await store.retain(policies, kept(policies));
+  await store.retain(learners, kept(learners));
+  return { checkpoint, contentHash };
+}
+
+const optimiserFile = 'optimiser.safetensors';
+
+async function restore(
+  learner: PpoLearner,
+  store: CheckpointStore,
+  { checkpoint, contentHash }: PolicyVersion,
+): Promise<LearnerState> {
+  const policy = await store.read(checkpoint, contentHash);
+  const pointer = (policy.metadata as PolicyMetadata).learner;
+  const { files, metadata } = await store.read(pointer.name, pointer.contentHash);
+  const state = metadata as LearnerState;
+  learner.restore({
+    iteration: state.snapshot.iteration,
+    targetKl: state.snapshot.targetKl,
+    weights: modelOf(policy, checkpoint).weights,
+    optimiser: {
+      moments: decodeSafetensors(files.get(optimiserFile)!, `${pointer.name}/${optimiserFile}`),
+      steps: state.snapshot.optimiserSteps,
+    },
+  });
+  return state;
+}

@@ -1,0 +1,30 @@
+import type { Run } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
+import { parseExperiment, type Experiment } from '@infalign/run-config';
+import { policyRuns, stepNames, type PolicyRun } from './experiment-steps.js';
+
+/** A run as stages work on it: its record, and what the record says. */
+export interface PipelineRun {
+  readonly record: Run;
+  readonly experiment: Experiment;
+  /** The policy that it trains; undefined where it samples reference rollouts. */
+  readonly policyRun: PolicyRun | undefined;
+}
+
+/**
+ * Reads what a run's record says.
+ *
+ * @throws InputError if its experiment is not valid, or has no such step
+ */
+export function pipelineRun(record: Run): PipelineRun {
+  const experiment = parseExperiment(record.experiment, `experiment of run ${record.runId}`);
+  const policyRun = policyRuns(experiment).find(({ name }) => name === record.step);
+  const samplesReferences = record.step === stepNames.trainingReferences || record.step === stepNames.heldOutReferences;
+  if (!policyRun && !samplesReferences) {
+    throw new InputError(
+      `Run ${record.runId}: its experiment has no step ${record.step} that services can carry out. They are ` +
+        `${[stepNames.trainingReferences, stepNames.heldOutReferences, ...policyRuns(experiment).map(({ name }) => name)].join(', ')}.`,
+    );
+  }
+  return { record, experiment, policyRun };
+}

@@ -1,0 +1,153 @@
+import { Purpose, type SamplingRequest } from '@infalign/contracts';
+import { seededRandom } from '@infalign/core';
+import type { Prompt } from '@infalign/datasets';
+import { partitionOf, topics } from '@infalign/rollout-stream';
+import { policyVersionOf } from '@infalign/stage-learning';
+import { runSeed, stepNames } from './experiment-steps.js';
+import type { PipelineRun } from './pipeline-run.js';
+import type { StoredText } from './stored-text.js';
+
+/** The prompts of an experiment, by what they are for. */
+export type Prompts = StoredText['prompts'];
+
+/** What a run asks for first: all that a step of reference rollouts wants, or what a policy's learning begins with. */
+export function firstRequests(run: PipelineRun, prompts: Prompts, partitions: number): SamplingRequest[] {
+  const { experiment, record } = run;
+  if (run.policyRun) {
+    const { iterations, maxStaleness } = experiment.ppo;
+    return Array.from({ length: Math.min(iterations, 1 + maxStaleness) }, (_, index) =>
+      trainingRequests(run, prompts, index + 1, partitions),
+    ).flat();
+  }
+  const { references } = experiment.calibration;
+  const reference = { purpose: Purpose.PURPOSE_REFERENCE, policyVersion: 0, firstSampleIndex: 0, samples: references };
+  if (record.step === stepNames.trainingReferences) {
+    return requestsFor(run, prompts.train, { ...reference, batch: 'reference' }, partitions);
+  }
+  const fresh = {
+    purpose: Purpose.PURPOSE_EVALUATION,
+    policyVersion: 0,
+    firstSampleIndex: references,
+    samples: experiment.evaluation.samples,
+  };
+  return [
+    ...requestsFor(run, prompts.calibration, { ...reference, batch: 'calibration' }, partitions),
+    ...requestsFor(run, prompts.evaluation, { ...reference, batch: 'evaluation' }, partitions),
+    ...requestsFor(run, prompts.calibration, { ...fresh, batch: 'fresh' }, partitions),
+  ];
+}
+
+/** The requests for the rollouts of an iteration of PPO, counted from 1, in the order in which they are learned from. */
+export function trainingRequests(
+  run: PipelineRun,
+  prompts: Prompts,
+  iteration: number,
+  partitions: number,
+): SamplingRequest[] {
+  const { ppo } = run.experiment;
+  const policyVersion = policyVersionOf(iteration, ppo.maxStaleness);
+  return requestsFor(
+    run,
+    promptsOfIteration(prompts.train, iteration, ppo.promptsPerIteration, seedOf(run)),
+    {
+      purpose: Purpose.PURPOSE_TRAINING,
+      policyVersion,
+      // Iterations that are sampled from one version take their samples from where those of the one before end.
+      firstSampleIndex: (iteration - 1 - policyVersion) * ppo.rolloutsPerPrompt,
+      samples: ppo.rolloutsPerPrompt,
+      batch: `training-${iteration}`,
+    },
+    partitions,
+  );
+}
+
+/** The requests for samples of a policy version on every evaluation prompt. */
+export function evaluationRequests(
+  run: PipelineRun,
+  prompts: Prompts,
+  policyVersion: number,
+  partitions: number,
+): SamplingRequest[] {
+  return requestsFor(
+    run,
+    prompts.evaluation,
+    {
+      purpose: Purpose.PURPOSE_EVALUATION,
+      policyVersion,
+      firstSampleIndex: 0,
+      samples: run.experiment.evaluation.samples,
+      batch: `evaluation-${policyVersion}`,
+    },
+    partitions,
+  );
+}
+
+interface Wanted {
+  readonly purpose: Purpose;
+  readonly policyVersion: number;
+  readonly firstSampleIndex: number;
+  readonly samples: number;
+  /** Begins the ids of their batches: unique in the run. */
+  readonly batch: string;
+}
+
+/** A request for each prompt, in their order; those in one partition are put together in batches. */
+function requestsFor(
+  run: PipelineRun,
+  prompts: readonly Prompt[],
+  { batch, ...wanted }: Wanted,
+  partitions: number,
+): SamplingRequest[] {
+  const { sampling } = run.experiment;
+  const { runId } = run.record;
+  const requests = prompts.map((prompt): SamplingRequest => ({
+    ...wanted,
+    runId,
+    requestId: [runId, prompt.id, wanted.policyVersion, wanted.firstSampleIndex].join('/'),
+    promptId: prompt.id,
+    promptTokens: [...prompt.tokens],
+    seed: seedOf(run),
+    temperature: sampling.temperature,
+    topK: sampling.topK,
+    topP: sampling.topP,
+    maxResponseTokens: sampling.maxResponseTokens,
+    batchId: '',
+    batchRequests: 0,
+  }));
+  const requestsPerBatch = Math.max(1, Math.floor(sampling.batchRollouts / wanted.samples));
+  for (let partition = 0; partition < partitions; partition++) {
+    const own = requests.filter((request) => partitionOf(topics.samplingRequests, request, partitions) === partition);
+    for (let start = 0; start < own.length; start += requestsPerBatch) {
+      const members = own.slice(start, start + requestsPerBatch);
+      for (const request of members) {
+        request.batchId = `${batch}/${partition}/${start / requestsPerBatch}`;
+        request.batchRequests = members.length;
+      }
+    }
+  }
+  return requests;
+}
+
+/** Prompts go round in a random order of their own each time: every prompt comes before any comes again. */
+function promptsOfIteration(prompts: readonly Prompt[], iteration: number, count: number, seed: number): Prompt[] {
+  const orders = new Map<number, Prompt[]>();
+  return Array.from({ length: count }, (_, index) => {
+    const position = (iteration - 1) * count + index;
+    const round = Math.floor(position / prompts.length);
+    let order = orders.get(round);
+    if (!order) orders.set(round, (order = orderOfRound(prompts, round, seed)));
+    return order[position % prompts.length]!;
+  });
+}
+
+function orderOfRound(prompts: readonly Prompt[], round: number, seed: number): Prompt[] {
+  const random = seededRandom('prompt-order', seed, round);
+  return prompts
+    .map((prompt) => ({ prompt, key: random.uniform() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ prompt }) => prompt);
+}
+
+function seedOf({ experiment, policyRun }: PipelineRun): number {
+  return runSeed(experiment, policyRun);
+}

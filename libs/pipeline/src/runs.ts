@@ -1,0 +1,83 @@
+import type { CheckpointReference, PolicyVersion } from '@infalign/contracts';
+import type { CheckpointStore } from '@infalign/checkpoint';
+import { InputError } from '@infalign/core';
+import { topics, type RolloutStream } from '@infalign/rollout-stream';
+import { followTopic } from './followed-topic.js';
+import { pipelineRun, type PipelineRun } from './pipeline-run.js';
+import type { Prompts } from './run-requests.js';
+import { textOf } from './stored-text.js';
+
+/** The runs that a stream announces, with their policy versions and prompts. */
+export interface Runs {
+  /** @throws InputError if no run of that id has been announced, or its record is not one that can be carried out */
+  run(runId: string): Promise<PipelineRun>;
+  /** All runs, as of now. */
+  all(): Promise<PipelineRun[]>;
+  /**
+   * Where the weights of a run's policy version lie; version 0 is its base policy.
+   *
+   * @throws InputError if the run has not announced that version
+   */
+  policy(runId: string, version: number): Promise<CheckpointReference>;
+  /** The versions that a run has announced, ascending. */
+  versions(runId: string): Promise<PolicyVersion[]>;
+  /** The prompts of a run. @throws InputError if their checkpoint is gone or damaged */
+  prompts(run: PipelineRun): Promise<Prompts>;
+  close(): Promise<void>;
+}
+
+/** Follows the runs of a stream. */
+export async function followRuns(stream: RolloutStream, store: CheckpointStore): Promise<Runs> {
+  const records = await followTopic(stream, topics.runs, ({ runId }) => runId);
+  const versions = await followTopic(stream, topics.policyVersions, versionKey);
+  const parsed = new Map<object, PipelineRun>();
+  const promptsByHash = new Map<string, Promise<Prompts>>();
+
+  function understood(record: PipelineRun['record']): PipelineRun {
+    let run = parsed.get(record);
+    if (!run) parsed.set(record, (run = pipelineRun(record)));
+    return run;
+  }
+
+  async function find(runId: string): Promise<PipelineRun> {
+    const record = await records.get(runId);
+    if (!record) throw new InputError(`Run ${runId} is unknown: no such run has been started here.`);
+    return understood(record);
+  }
+
+  return {
+    run: find,
+    all: async () => (await records.all()).map(understood),
+    async policy(runId, version) {
+      if (version === 0) return (await find(runId)).record.basePolicy!;
+      const record = await versions.get(versionKey({ runId, version }));
+      if (!record) {
+        throw new InputError(
+          `Run ${runId} has not announced policy version ${version}. Versions are announced before work is dispatched.`,
+        );
+      }
+      return { name: record.checkpoint, contentHash: record.contentHash };
+    },
+    versions: async (runId) =>
+      (await versions.all()).filter((version) => version.runId === runId).sort((a, b) => a.version - b.version),
+    prompts({ record }) {
+      const { name, contentHash } = record.text!;
+      let prompts = promptsByHash.get(contentHash);
+      if (!prompts) {
+        prompts = store.read(name, contentHash).then((checkpoint) => textOf(checkpoint, name).prompts);
+        // What failed is tried again when it is asked for next.
+        prompts.catch(() => promptsByHash.delete(contentHash));
+        promptsByHash.set(contentHash, prompts);
+      }
+      return prompts;
+    },
+    async close() {
+      await records.close();
+      await versions.close();
+    },
+  };
+}
+
+function versionKey({ runId, version }: Pick<PolicyVersion, 'runId' | 'version'>): string {
+  return `${runId}/${version}`;
+}

@@ -1,0 +1,96 @@
+import type { CalibrationState, PolicyVersion, Run } from '@infalign/contracts';
+import type { CheckpointStore } from '@infalign/checkpoint';
+import { betaForKl, InputError, normalisedBeta, parseTransformation } from '@infalign/core';
+import { formatExperiment, type Experiment } from '@infalign/run-config';
+import { outgoing, topics, type RolloutStream } from '@infalign/rollout-stream';
+import { learnerName } from '@infalign/stage-learning';
+import { checkpointNames, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
+import { pipelineRun } from './pipeline-run.js';
+import { firstRequests } from './run-requests.js';
+import { textOf } from './stored-text.js';
+
+/** A run to start. */
+export interface RunToStart {
+  readonly experiment: Experiment;
+  /** The step of the experiment that it carries out. */
+  readonly step: string;
+  /** Where the experiment's checkpoints lie in the store; empty for its top. */
+  readonly checkpoints: string;
+  /** Reference distributions to begin with, where they are not in the stream already. */
+  readonly calibration?: readonly CalibrationState[];
+}
+
+/**
+ * Starts a run, or finds it started: in one transaction, announces the run and its base policy as version 0, and
+ * dispatches its first requests.
+ *
+ * @returns the run as it was announced
+ * @throws InputError if a checkpoint that it needs is not in the store, or a run of that id has other settings
+ */
+export async function startRun(stream: RolloutStream, store: CheckpointStore, wanted: RunToStart): Promise<Run> {
+  const { experiment, step, checkpoints, calibration = [] } = wanted;
+  const runId = runIdOf(experiment, step);
+  checkPartitions(experiment, stream);
+  // Whoever starts it at the same time is fenced off, and finds it started when it tries again.
+  const writer = await stream.writer(learnerName(runId));
+  try {
+    const known = (await stream.table(topics.runs)).get(runId);
+    if (known) return known;
+    const name = (checkpoint: string): string => (checkpoints === '' ? checkpoint : `${checkpoints}/${checkpoint}`);
+    const reference = async (checkpoint: string) => ({
+      name: name(checkpoint),
+      contentHash: (await store.read(name(checkpoint))).contentHash,
+    });
+    const isTrainingReferences = step === stepNames.trainingReferences;
+    const isReferences = isTrainingReferences || step === stepNames.heldOutReferences;
+    const record: Run = {
+      runId,
+      experiment: formatExperiment(experiment),
+      step,
+      checkpoints,
+      basePolicy: await reference(checkpointNames.basePolicy),
+      rewardModel: await reference(checkpointNames.rewardModel),
+      judge: isTrainingReferences ? undefined : await reference(checkpointNames.judge),
+      text: await reference(checkpointNames.text),
+      referenceRunId: isReferences ? '' : runIdOf(experiment, stepNames.trainingReferences),
+      learnFrom: await stream.endOffsets(topics.rolloutCalibrated),
+      stopped: false,
+    };
+    const run = pipelineRun(record);
+    const { prompts } = textOf(await store.read(record.text!.name, record.text!.contentHash), record.text!.name);
+    const version: PolicyVersion = {
+      runId,
+      version: 0,
+      checkpoint: record.basePolicy!.name,
+      contentHash: record.basePolicy!.contentHash,
+      iteration: 0,
+      beta: run.policyRun ? initialBeta(run.policyRun) : 1,
+      observedKl: 0,
+      targetKl: run.policyRun?.targetKl ?? 0,
+      final: false,
+    };
+    await writer.append([
+      outgoing(topics.runs, record),
+      outgoing(topics.policyVersions, version),
+      ...calibration.map((state) => outgoing(topics.calibrationState, state)),
+      ...firstRequests(run, prompts, stream.partitions).map((request) => outgoing(topics.samplingRequests, request)),
+    ]);
+    return record;
+  } finally {
+    await writer.close();
+  }
+}
+
+/** The fixed β, or the one whose exact optimum has the KL asked for; on the normalised scale. */
+export function initialBeta({ beta, targetKl, transform }: PolicyRun): number {
+  const transformation = parseTransformation(transform);
+  return beta ?? normalisedBeta(transformation, betaForKl(transformation, targetKl!));
+}
+
+function checkPartitions({ stream: { partitions } }: Experiment, stream: RolloutStream): void {
+  if (partitions === stream.partitions) return;
+  throw new InputError(
+    `The experiment has stream.partitions: ${partitions}, but the topics have ${stream.partitions} partitions. What is ` +
+      `computed together depends on them: set stream.partitions: ${stream.partitions} in the experiment.`,
+  );
+}

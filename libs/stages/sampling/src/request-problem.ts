@@ -1,0 +1,36 @@
+import type { SamplingRequest } from '@infalign/contracts';
+import type { LanguageModelConfig } from '@infalign/language-model';
+
+/** Rollouts that one request may ask for: what a sampler has memory for, decoded together. */
+const mostSamples = 4096;
+
+/**
+ * What keeps a policy from meeting a request.
+ *
+ * @param first the first request of its batch, which they are all decoded with
+ * @returns nothing if it can be met
+ */
+export function requestProblem(
+  request: SamplingRequest,
+  first: SamplingRequest,
+  config: LanguageModelConfig,
+): string | undefined {
+  const unknownToken = request.promptTokens.find((token) => token >= config.vocabSize);
+  if (unknownToken !== undefined) {
+    return `prompt_tokens: token ${unknownToken} is not one of the ${config.vocabSize} of the policy's vocabulary`;
+  }
+  if (request.promptTokens.length >= config.maxPositions) {
+    return (
+      `prompt_tokens: ${request.promptTokens.length} tokens leave no room for a response in the policy's ` +
+      `${config.maxPositions} positions`
+    );
+  }
+  if (request.samples > mostSamples)
+    return `samples: ${request.samples} is more than the ${mostSamples} of one request`;
+  for (const field of ['policyVersion', 'temperature', 'topK', 'topP', 'maxResponseTokens'] as const) {
+    if (request[field] !== first[field]) {
+      return `${field}: ${request[field]} is not the ${first[field]} of its batch, which is decoded together`;
+    }
+  }
+  return undefined;
+}
