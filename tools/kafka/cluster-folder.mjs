@@ -62,11 +62,11 @@ export function brokerAddresses(ports, proxied) {
 export function clusterStatus(folder) {
   const absolute = resolve(folder);
   const record = readRecord(absolute);
-  if (record?.ports === undefined) return undefined;
-  const { ports, scram, tls } = clusterIdentity(absolute, record.nodes);
-  const nodes = ports.map((_, index) => {
-    const pid = recordedPid(nodeFolder(absolute, index + 1));
-    return { id: index + 1, pid, residentMebibytes: pid === undefined ? undefined : residentMebibytes(pid) };
+  if (record === undefined) return undefined;
+  const { ports = [], scram, tls } = clusterIdentity(absolute, record.nodes);
+  const nodes = nodeIds(record).map((id) => {
+    const pid = recordedPid(nodeFolder(absolute, id));
+    return { id, pid, residentMebibytes: pid === undefined ? undefined : residentMebibytes(pid) };
   });
   return { brokers: brokerAddresses(ports, []), tls: tls.files, scram, nodes };
 }
@@ -82,10 +82,15 @@ function residentMebibytes(pid) {
 /** @type {typeof import('./index.d.mts').stopCluster} */
 export async function stopCluster(folder) {
   const absolute = resolve(folder);
-  const ids = Array.from({ length: readRecord(absolute)?.nodes ?? 0 }, (_, index) => index + 1);
-  const pids = ids.map((id) => recordedPid(nodeFolder(absolute, id))).filter((pid) => pid !== undefined);
+  const pids = nodeIds(readRecord(absolute))
+    .map((id) => recordedPid(nodeFolder(absolute, id)))
+    .filter((pid) => pid !== undefined);
   await stopProcesses(pids);
   return pids.length;
+}
+
+function nodeIds(record) {
+  return Array.from({ length: record?.nodes ?? 0 }, (_, index) => index + 1);
 }
 
 function readRecord(folder) {
