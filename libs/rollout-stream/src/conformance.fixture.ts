@@ -1,99 +1,106 @@
+import { InputError } from '@infalign/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { numberTopic } from './records.fixture.js';
-import type { RolloutStream } from './rollout-stream.js';
-import { runToQuiescence } from './run-to-quiescence.js';
-import type { Stage } from './stage.js';
-import { isFrom, isPoison, outgoing, partitionOf, type ConsumedRecord, type Topic } from './topic.js';
-import { deadLetterTopic } from './topics.js';
+import { describeGroups } from './conformance-groups.fixture.js';
+import { describeStages } from './conformance-stages.fixture.js';
+import {
+  all,
+  input,
+  latest,
+  numbers,
+  output,
+  readMany,
+  spread,
+  values,
+  type StreamUnderTest,
+} from './conformance-topics.fixture.js';
+import { oneKey } from './records.fixture.js';
+import { PartitionLost, WriterFenced, type RolloutStream } from './rollout-stream.js';
+import { isPoison, outgoing, partitionOf, partitionOfKey, removal, type Topic } from './topic.js';
 
-/** Opens and reopens the stream that one test runs on. */
-export interface StreamUnderTest {
-  stream: RolloutStream;
-  /** Closes the stream, and opens what it left behind. */
-  reopen(): Promise<RolloutStream>;
-  /** Closes the stream and removes what it left behind. */
-  remove(): Promise<void>;
-}
-
-const input = numberTopic('numbers');
-const output = numberTopic('squares');
-const spread = numberTopic('spread', 3);
-const latest = numberTopic('latest', 2, true);
-
-/** What every implementation of a rollout stream must do. */
+/**
+ * What every implementation of a rollout stream must do.
+ *
+ * @param create makes an empty stream of three partitions a topic
+ */
 export function describeRolloutStream(name: string, create: () => Promise<StreamUnderTest>): void {
   describe(name, () => {
     let tested: StreamUnderTest;
     let stream: RolloutStream;
+    /** Where the records of `input` are. */
+    let home: number;
     beforeEach(async () => {
       tested = await create();
       ({ stream } = tested);
+      home = partitionOfKey(oneKey, stream.partitions);
     });
     afterEach(() => tested.remove());
-
-    const squaring = (overrides: Partial<Stage> = {}): Stage => ({
-      name: 'squaring',
-      inputs: [input],
-      maxBatchRecords: 10,
-      process: (batch) =>
-        Promise.resolve({
-          outputs: values(batch).map((value) => outgoing(output, value * value)),
-          consumed: batch.length,
-        }),
-      ...overrides,
-    });
 
     it('gives back what was appended, in order, to every group', async () => {
       await stream.append(numbers(0, 5).map((value) => outgoing(input, value)));
       await stream.append([outgoing(input, 5)]);
       for (const group of ['one', 'two']) {
-        const batch = await stream.read(group, [input], 100);
-        expect(batch.map(({ offset }) => offset)).toEqual(numbers(0, 6));
+        const member = await stream.join(group, input);
+        expect(member.assigned()).toEqual(numbers(0, stream.partitions));
+        const batch = await readMany(member, home, 6);
         expect(values(batch)).toEqual(numbers(0, 6));
+        const offsets = batch.map(({ offset }) => offset);
+        expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
       }
     });
 
     it('has nothing in a topic that was never written', async () => {
-      expect(await stream.read('group', [input], 10)).toEqual([]);
-      expect(await stream.endOffsets(spread)).toEqual([0, 0, 0]);
+      const member = await stream.join('group', input);
+      expect(await member.read(home, 10)).toEqual([]);
+      for (const offsets of [
+        await stream.startOffsets(spread),
+        await stream.endOffsets(spread),
+        await stream.committed('group', spread),
+      ]) {
+        expect(offsets).toEqual([0, 0, 0]);
+      }
       expect(await all(stream, input)).toEqual([]);
+      expect(await stream.table(latest)).toEqual(new Map());
     });
 
     it('reads the same again until it is committed, and then what follows', async () => {
       await stream.append(numbers(0, 10).map((value) => outgoing(input, value)));
-      const batch = await stream.read('group', [input], 4);
-      expect(values(await stream.read('group', [input], 4))).toEqual([0, 1, 2, 3]);
-      await stream.commit('group', batch.slice(0, 3), []);
-      expect(await stream.committed('group', input)).toEqual([3]);
-      expect(values(await stream.read('group', [input], 4))).toEqual([3, 4, 5, 6]);
-      expect(await stream.committed('other', input)).toEqual([0]);
+      const member = await stream.join('group', input);
+      const batch = await readMany(member, home, 4);
+      expect(values(await member.read(home, 4))).toEqual([0, 1, 2, 3]);
+      await member.commit(home, batch.slice(0, 3), []);
+      expect((await stream.committed('group', input))[home]).toBe(batch[2]!.offset + 1);
+      expect(values(await readMany(member, home, 4))).toEqual([3, 4, 5, 6]);
+      expect(await stream.committed('other', input)).toEqual([0, 0, 0]);
     });
 
     it('keeps records and positions when it is reopened', async () => {
       await stream.append(numbers(0, 10).map((value) => outgoing(input, value)));
-      await stream.commit('group', await stream.read('group', [input], 4), [outgoing(output, 1)]);
+      const member = await stream.join('group', input);
+      const batch = await readMany(member, home, 4);
+      await member.commit(home, batch, [outgoing(output, 1)]);
+      const ends = await stream.endOffsets(input);
       stream = await tested.reopen();
-      expect(await stream.committed('group', input)).toEqual([4]);
+      expect((await stream.committed('group', input))[home]).toBe(batch[3]!.offset + 1);
+      expect(await stream.endOffsets(input)).toEqual(ends);
       expect(await all(stream, input)).toEqual(numbers(0, 10));
       expect(await all(stream, output)).toEqual([1]);
-      await stream.append([outgoing(input, 10)]);
-      expect(await stream.endOffsets(input)).toEqual([11]);
+      expect(values(await readMany(await stream.join('group', input), home, 6))).toEqual(numbers(4, 10));
     });
 
     it('commits positions and outputs together or not at all', async () => {
       await stream.append(numbers(0, 4).map((value) => outgoing(input, value)));
-      const batch = await stream.read('group', [input], 2);
-      await stream.commit('group', batch, [outgoing(output, 1)]);
-      await expect(stream.commit('group', batch, [outgoing(output, 2)])).rejects.toThrow(
-        'numbers, partition 0, offset 0',
-      );
-      const next = await stream.read('group', [input], 2);
-      await expect(stream.commit('group', next.slice(1), [outgoing(output, 2)])).rejects.toThrow('offset 3');
-      expect(await stream.committed('group', input)).toEqual([2]);
+      const member = await stream.join('group', input);
+      const batch = await readMany(member, home, 2);
+      await member.commit(home, batch, [outgoing(output, 1)]);
+      await expect(member.commit(home, batch, [outgoing(output, 2)])).rejects.toThrow('offset 0');
+      const next = await readMany(member, home, 2);
+      await expect(member.commit(home, next.slice(1), [outgoing(output, 2)])).rejects.toThrow('offset 3');
+      await expect(member.commit(home, [], [outgoing(output, 2)])).rejects.toThrow('commits nothing');
+      expect((await stream.committed('group', input))[home]).toBe(batch[1]!.offset + 1);
       expect(await all(stream, output)).toEqual([1]);
     });
 
-    it('refuses records that are not valid, and then appends none of the transaction', async () => {
+    it('refuses records that are not valid, and then nothing of the transaction has happened', async () => {
       const strict: Topic<number> = {
         ...input,
         codec: {
@@ -103,39 +110,48 @@ export function describeRolloutStream(name: string, create: () => Promise<Stream
           },
         },
       };
-      await expect(stream.append([outgoing(input, 1), outgoing(strict, NaN)])).rejects.toThrow(/numbers.*reward: NaN/);
-      expect(await stream.endOffsets(input)).toEqual([0]);
+      const outputs = [outgoing(output, 1), outgoing(strict, NaN)];
+      await expect(stream.append(outputs)).rejects.toThrow(InputError);
+      await expect((await stream.writer('name')).append(outputs)).rejects.toThrow(/numbers.*reward: NaN/);
+      await stream.append([outgoing(input, 1)]);
+      const member = await stream.join('group', input);
+      const batch = await readMany(member, home, 1);
+      await expect(member.commit(home, batch, outputs)).rejects.toThrow(InputError);
+      expect(await all(stream, output)).toEqual([]);
+      expect(await stream.committed('group', input)).toEqual([0, 0, 0]);
+      await member.commit(home, await member.read(home, 1), [outgoing(output, 2)]);
+      expect(await all(stream, output)).toEqual([2]);
     });
 
     it('keeps records of one key in one partition, in order', async () => {
-      await stream.append(numbers(0, 1000).map((value) => outgoing(spread, value)));
-      const ends = await stream.endOffsets(spread);
-      expect(ends.reduce((sum, end) => sum + end)).toBe(1000);
-      expect(Math.min(...ends)).toBeGreaterThan(100);
-      for await (const { partition, value } of stream.readAll(spread))
-        expect(partition).toBe(partitionOf(spread, value));
-      const batch = values(await stream.read('group', [spread], 1000));
+      for (const start of [0, 500]) {
+        await stream.append(numbers(start, start + 500).map((value) => outgoing(spread, value)));
+      }
+      const found: number[] = [];
+      const places: [number, number][] = [];
+      for await (const { partition, offset, value } of stream.readAll(spread)) {
+        expect(partition).toBe(partitionOf(spread, value, stream.partitions));
+        found.push(value);
+        places.push([partition, offset]);
+      }
+      expect(found).toHaveLength(1000);
+      expect(places).toEqual([...places].sort((a, b) => a[0] - b[0] || a[1] - b[1]));
       for (const key of numbers(0, 100)) {
-        const ofKey = batch.filter((value) => value % 100 === key);
-        expect(ofKey).toEqual(numbers(0, 10).map((index) => index * 100 + key));
+        expect(found.filter((value) => value % 100 === key)).toEqual(numbers(0, 10).map((index) => index * 100 + key));
       }
     });
 
-    it('reads topics in the order given, and partitions and offsets ascending', async () => {
-      await stream.append(numbers(0, 30).map((value) => outgoing(spread, value)));
-      await stream.append([outgoing(input, 7)]);
-      const places = (await stream.read('group', [spread, input], 100)).map(
-        ({ topic, partition, offset }) => [topic === spread ? 0 : 1, partition, offset] as const,
-      );
-      const sorted = [...places].sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
-      expect(places).toEqual(sorted);
-      expect(places.at(-1)).toEqual([1, 0, 0]);
-    });
-
-    it('reads a topic from an offset on', async () => {
+    it('reads a topic from offsets on, up to its end as it is then', async () => {
       await stream.append(numbers(0, 10).map((value) => outgoing(input, value)));
-      expect(await all(stream, input, 7)).toEqual([7, 8, 9]);
-      expect(await all(stream, input, 10)).toEqual([]);
+      const ends = await stream.endOffsets(input);
+      expect(await all(stream, input, ends)).toEqual([]);
+      await stream.append(numbers(10, 13).map((value) => outgoing(input, value)));
+      expect(await all(stream, input, ends)).toEqual([10, 11, 12]);
+      expect(await all(stream, input)).toEqual(numbers(0, 13));
+      const beyond = (await stream.endOffsets(input)).map((end) => end + 1);
+      await expect(all(stream, input, beyond)).rejects.toThrow(InputError);
+      await expect(stream.follow(input, beyond)).rejects.toThrow(InputError);
+      await expect(stream.follow(input, [0])).rejects.toThrow('3 partitions');
     });
 
     it('keeps the latest record of each key of a compacted topic', async () => {
@@ -144,172 +160,134 @@ export function describeRolloutStream(name: string, create: () => Promise<Stream
       }
       // Twice in one transaction: the later one holds.
       await stream.append([outgoing(latest, 901), outgoing(latest, 1001)]);
-      stream = await tested.reopen();
-      const table = await stream.table(latest);
-      expect(table.size).toBe(50);
-      for (const key of numbers(0, 50)) expect(table.get(String(key))).toBe(key === 1 ? 1001 : 400 + key);
-      const ends = await stream.endOffsets(latest);
-      expect(ends.reduce((sum, end) => sum + end)).toBe(252);
-      const batch = await stream.read('group', [latest], 1000);
-      expect(values(batch).map((value) => value % 100)).toEqual([
-        ...new Set(values(batch).map((value) => value % 100)),
-      ]);
-      await stream.commit('group', batch, []);
-      expect(await stream.read('group', [latest], 1000)).toEqual([]);
-      expect(await stream.committed('group', latest)).toEqual(ends);
-    });
-
-    it('runs stages until all is done, each record once', async () => {
-      await stream.append(numbers(0, 95).map((value) => outgoing(input, value)));
-      const sums = numberTopic('sums');
-      const summing: Stage = {
-        name: 'summing',
-        inputs: [output],
-        maxBatchRecords: 7,
-        process: (batch) =>
-          Promise.resolve({
-            outputs: [
-              outgoing(
-                sums,
-                values(batch).reduce((sum, value) => sum + value),
-              ),
-            ],
-            consumed: batch.length,
-          }),
-      };
-      const progress: string[] = [];
-      const totals = await runToQuiescence(stream, [summing, squaring()], {
-        onProgress: ({ stage }) => void progress.push(stage),
-      });
-      expect(await all(stream, output)).toEqual(numbers(0, 95).map((value) => value * value));
-      expect((await all(stream, sums)).reduce((sum, value) => sum + value)).toBe(281295);
-      expect(totals).toEqual([
-        { stage: 'summing', consumed: 95, produced: 14, deadLetters: 0 },
-        { stage: 'squaring', consumed: 95, produced: 95, deadLetters: 0 },
-      ]);
-      expect(progress).toEqual([...Array<string>(10).fill('squaring'), ...Array<string>(14).fill('summing')]);
-    });
-
-    it('shows a stage again what it left, with what follows', async () => {
-      await stream.append(numbers(0, 12).map((value) => outgoing(input, value)));
-      const seen: number[][] = [];
-      const pairs = squaring({
-        maxBatchRecords: 5,
-        process: (batch) => {
-          seen.push(values(batch));
-          return Promise.resolve({ outputs: [], consumed: batch.length - (batch.length % 2) });
-        },
-      });
-      await runToQuiescence(stream, [pairs]);
-      expect(seen).toEqual([
-        [0, 1, 2, 3, 4],
-        [4, 5, 6, 7, 8],
-        [8, 9, 10, 11],
-      ]);
-      await stream.append([outgoing(input, 12)]);
-      await runToQuiescence(stream, [pairs]);
-      expect(await stream.committed('squaring', input)).toEqual([12]);
-    });
-
-    it('makes the same batches when a run was cut off and is resumed', async () => {
-      const batches = async (): Promise<number[][]> => {
-        const seen: number[][] = [];
-        const stage = squaring({
-          process: (batch) => {
-            seen.push(values(batch));
-            return Promise.resolve({ outputs: [], consumed: Math.min(batch.length, 3) });
-          },
+      await stream.append([removal(latest, 7), removal(latest, 98), removal(latest, 8)]);
+      await stream.append([outgoing(latest, 1008)]);
+      const expected = new Map(numbers(0, 50).map((key) => [String(key), 400 + key]));
+      expected.set('1', 1001).set('8', 1008).delete('7');
+      for (const round of ['before', 'after']) {
+        if (round === 'after') stream = await tested.reopen();
+        const table = await stream.table(latest);
+        expect(sorted(table)).toEqual(sorted(expected));
+        const parts = await Promise.all(numbers(0, stream.partitions).map((part) => stream.table(latest, part)));
+        expect(sorted(parts.flatMap((part) => [...part]))).toEqual(sorted(expected));
+        parts.forEach((part, partition) => {
+          for (const value of part.values()) expect(partitionOf(latest, value, stream.partitions)).toBe(partition);
         });
-        await runToQuiescence(stream, [stage], {
-          onProgress: () => {
-            if (seen.length === 4 && interrupted.length === 0) {
-              interrupted.push(...seen);
-              throw new Error('cut off');
-            }
-          },
-        }).catch((error: Error) => expect(error.message).toBe('cut off'));
-        return seen;
+      }
+      await expect(stream.table(spread)).rejects.toThrow('not compacted');
+      await stream.append([outgoing(latest, 0.5)]);
+      await expect(stream.table(latest)).rejects.toThrow(/latest, partition \d, offset \d+ is not valid/);
+    });
+
+    it('removes in the transaction that consumes', async () => {
+      await stream.append([outgoing(latest, 103), outgoing(latest, 104), outgoing(input, 3)]);
+      const member = await stream.join('group', input);
+      await member.commit(home, await readMany(member, home, 1), [removal(latest, 3), outgoing(output, 103)]);
+      expect(await stream.table(latest)).toEqual(new Map([['4', 104]]));
+      expect(await all(stream, latest)).toContain(104);
+      expect(await all(stream, output)).toEqual([103]);
+    });
+
+    it('lets readers follow all partitions of a topic, on and on', async () => {
+      await stream.append(numbers(0, 90).map((value) => outgoing(spread, value)));
+      const reader = await stream.follow(spread);
+      const late = await stream.follow(spread, await stream.endOffsets(spread));
+      const follow = async (from: typeof reader, count: number): Promise<number[]> => {
+        const found: number[] = [];
+        while (found.length < count) {
+          const batch = await from.read(7);
+          expect(batch.length).toBeLessThanOrEqual(7);
+          found.push(...values(batch));
+          if (batch.length === 0) await from.changed(1000);
+        }
+        return found.sort((a, b) => a - b);
       };
-      const interrupted: number[][] = [];
-      await stream.append(numbers(0, 30).map((value) => outgoing(input, value)));
-      const first = await batches();
+      expect(await follow(reader, 90)).toEqual(numbers(0, 90));
+      expect(await late.read(10)).toEqual([]);
+      const woken = late.changed(60_000);
+      await stream.append(numbers(90, 120).map((value) => outgoing(spread, value)));
+      await woken;
+      expect(await follow(reader, 30)).toEqual(numbers(90, 120));
+      expect(await follow(late, 30)).toEqual(numbers(90, 120));
+      await stream.append([outgoing(spread, 0.5)]);
+      let read = await late.read(10);
+      while (read.length === 0) {
+        await late.changed(1000);
+        read = await late.read(10);
+      }
+      expect(read.map(isPoison)).toEqual([true]);
+      await reader.close();
+      await late.close();
+    });
+
+    it('gives a name to one writer at a time', async () => {
+      const first = await stream.writer('learner');
+      await first.append([outgoing(output, 1)]);
+      const other = await stream.writer('another');
+      const second = await stream.writer('learner');
+      await expect(first.append([outgoing(output, 2)])).rejects.toThrow(WriterFenced);
+      await second.append([outgoing(output, 3), outgoing(spread, 4)]);
+      await other.append([outgoing(output, 5)]);
+      await expect(first.append([outgoing(output, 6)])).rejects.toThrow(WriterFenced);
+      await first.close();
+      await second.append([outgoing(output, 7)]);
+      await second.close();
+      await expect(second.append([outgoing(output, 8)])).rejects.toThrow(WriterFenced);
+      expect(await all(stream, output)).toEqual([1, 3, 5, 7]);
+      expect(await all(stream, spread)).toEqual([4]);
+    });
+
+    it('commits any number of records, of any size up to 900 KB, to any partitions, in order', async () => {
+      const filler = 'x'.repeat(1000);
+      const wide: Topic<number> = {
+        ...spread,
+        codec: {
+          encode: (value) => Buffer.from(value === 0 ? 'x'.repeat(900_000) : `${filler}${value}`),
+          decode: (bytes) => Number(Buffer.from(bytes).toString().replaceAll('x', '')),
+        },
+      };
+      await stream.append([outgoing(input, 1)]);
+      const member = await stream.join('group', input);
+      const many = numbers(0, 2000);
+      await member.commit(
+        home,
+        await readMany(member, home, 1),
+        many.map((value) => outgoing(wide, value)),
+      );
+      const found = await all(stream, wide);
+      expect([...found].sort((a, b) => a - b)).toEqual(many);
+      for (const partition of numbers(0, stream.partitions)) {
+        const inPartition = (value: number): boolean => partitionOf(wide, value, stream.partitions) === partition;
+        expect(found.filter(inPartition)).toEqual(many.filter(inPartition));
+      }
+      await stream.append(many.map((value) => outgoing(wide, value)));
+      expect(await all(stream, wide)).toHaveLength(4000);
+      const reader = await stream.join('wide', wide);
+      for (const partition of reader.assigned()) {
+        // More at once than a few fetches bring.
+        const expected = found.filter((value) => partitionOf(wide, value, stream.partitions) === partition);
+        const batch = await readMany(reader, partition, 2 * expected.length);
+        expect(batch.map((record) => !isPoison(record) && record.value)).toEqual([...expected, ...expected]);
+      }
+    });
+
+    it('gives up what it has when it is closed', async () => {
+      await stream.append([outgoing(input, 1)]);
+      await stream.join('group', input);
+      await stream.follow(input);
       stream = await tested.reopen();
-      const second = await batches();
-      expect([...first, ...second].map(([value]) => value)).toEqual([0, 3, 6, 9, 12, 15, 18, 21, 24, 27]);
+      const member = await stream.join('group', input);
+      expect(member.assigned()).toEqual(numbers(0, stream.partitions));
+      await member.leave();
+      expect(member.assigned()).toEqual([]);
+      await expect(member.read(home, 1)).rejects.toThrow(PartitionLost);
     });
 
-    it('commits nothing of a batch whose stage fails', async () => {
-      await stream.append([outgoing(input, 1)]);
-      const failing = squaring({ process: () => Promise.reject(new Error('no such model')) });
-      await expect(runToQuiescence(stream, [failing])).rejects.toThrow('no such model');
-      expect(await stream.committed('squaring', input)).toEqual([0]);
-    });
-
-    it('refuses outputs of a stage that consumed nothing, because it would make them for ever', async () => {
-      await stream.append([outgoing(input, 1)]);
-      const looping = squaring({ process: () => Promise.resolve({ outputs: [outgoing(output, 1)], consumed: 0 }) });
-      await expect(runToQuiescence(stream, [looping])).rejects.toThrow('consumed nothing');
-      const greedy = squaring({ process: () => Promise.resolve({ outputs: [], consumed: 2 }) });
-      await expect(runToQuiescence(stream, [greedy])).rejects.toThrow('consumed 2 of 1');
-    });
-
-    it('stops between two transactions when it is told to', async () => {
-      await stream.append(numbers(0, 30).map((value) => outgoing(input, value)));
-      const controller = new AbortController();
-      const run = runToQuiescence(stream, [squaring()], {
-        signal: controller.signal,
-        onProgress: () => controller.abort(new Error('told to stop')),
-      });
-      await expect(run).rejects.toThrow('told to stop');
-      expect(await stream.committed('squaring', input)).toEqual([10]);
-      expect(await stream.endOffsets(output)).toEqual([10]);
-    });
-
-    it('puts undecodable records aside with the reason, counts them, and goes on', async () => {
-      await stream.append([0.5, 1, 2, 0.25, 0.125, 3, 0.75].map((value) => outgoing(input, value)));
-      const read = await stream.read('squaring', [input], 2);
-      expect(read.map(isPoison)).toEqual([true, false, false]);
-      const stage = squaring({ maxBatchRecords: 2 });
-      const [total] = await runToQuiescence(stream, [stage]);
-      expect(total).toEqual({ stage: 'squaring', consumed: 7, produced: 7, deadLetters: 4 });
-      expect(await all(stream, output)).toEqual([1, 4, 9]);
-      const letters = await all(stream, deadLetterTopic(input));
-      expect(letters.map(({ offset }) => offset)).toEqual([0, 3, 4, 6]);
-      expect({ ...letters[0], payload: String(letters[0]!.payload) }).toEqual({
-        topic: 'numbers',
-        partition: 0,
-        offset: 0,
-        reason: '0.5 is not a whole number',
-        payload: '0.5',
-      });
-      await expect(all(stream, input)).rejects.toThrow('numbers, partition 0, offset 0 is not valid: 0.5');
-    });
-
-    it('passes any number of undecodable records in pieces', async () => {
-      await stream.append(numbers(0, 100).map(() => outgoing(input, 0.5)));
-      await stream.append([outgoing(input, 2)]);
-      expect(await stream.read('squaring', [input], 10)).toHaveLength(10);
-      await runToQuiescence(stream, [squaring()]);
-      expect(await all(stream, output)).toEqual([4]);
-      expect(await stream.endOffsets(deadLetterTopic(input))).toEqual([100]);
-    });
+    describeGroups(() => stream);
+    describeStages(() => stream);
   });
 }
 
-function values(batch: readonly { topic: Topic }[]): number[] {
-  return batch.map((record) => {
-    const consumed = record as ConsumedRecord;
-    for (const topic of [input, output, spread, latest]) if (isFrom(consumed, topic)) return consumed.value;
-    throw new Error(`a record of ${record.topic.name}`);
-  });
-}
-
-async function all<T>(stream: RolloutStream, topic: Topic<T>, fromOffset?: number): Promise<T[]> {
-  const found: T[] = [];
-  for await (const { value } of stream.readAll(topic, fromOffset)) found.push(value);
-  return found;
-}
-
-function numbers(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, index) => from + index);
+function sorted(table: Iterable<[string, number]>): [string, number][] {
+  return [...table].sort(([a], [b]) => Number(a) - Number(b));
 }

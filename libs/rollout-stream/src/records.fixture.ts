@@ -1,20 +1,36 @@
 import {
+  CalibrationSource,
   Purpose,
   type CalibratedRollout,
+  type CalibrationEvent,
   type CalibrationState,
   type EvaluationResult,
+  type HeldRollout,
   type PolicyVersion,
+  type Run,
   type SampledRollout,
   type SamplingRequest,
   type ScoredRollout,
 } from '@infalign/contracts';
 import type { Topic } from './topic.js';
 
+/** How a topic of numbers differs from an ordinary one. */
+export interface NumberTopicOptions {
+  readonly compacted?: boolean;
+  /** Whether all numbers are in one partition: that of `oneKey`. Else the key decides. */
+  readonly together?: boolean;
+}
+
+/** What the partition of topics follows from whose records are all in one. */
+export const oneKey = 'all';
+
 /** A topic whose records are numbers, keyed by their remainder modulo 100; not whole ones cannot be decoded. */
-export function numberTopic(name: string, partitions = 1, compacted = false): Topic<number> {
+export function numberTopic(
+  name: string,
+  { compacted = false, together = false }: NumberTopicOptions = {},
+): Topic<number> {
   return {
     name,
-    partitions,
     compacted,
     codec: {
       encode: (value) => Buffer.from(String(value)),
@@ -25,6 +41,7 @@ export function numberTopic(name: string, partitions = 1, compacted = false): To
       },
     },
     key: (value) => String(value % 100),
+    ...(together && { partitionKey: () => oneKey }),
   };
 }
 
@@ -42,6 +59,8 @@ export const samplingRequest: SamplingRequest = {
   topK: 0,
   topP: 1,
   maxResponseTokens: 20,
+  batchId: '3/0',
+  batchRequests: 2,
 };
 
 export const sampledRollout: SampledRollout = {
@@ -57,6 +76,8 @@ export const sampledRollout: SampledRollout = {
   logProbs: [-0.5, 0],
   ended: true,
   temperature: 0.7,
+  batchId: '3/0',
+  batchRollouts: 32,
 };
 
 export const scoredRollout: ScoredRollout = {
@@ -72,6 +93,7 @@ export const calibratedRollout: CalibratedRollout = {
   transformation: 'exp:10',
   calibrationVersion: 2,
   references: 100,
+  source: CalibrationSource.CALIBRATION_SOURCE_PROMPT,
 };
 
 export const policyVersion: PolicyVersion = {
@@ -91,6 +113,34 @@ export const calibrationState: CalibrationState = {
   version: 1,
   rewardModelVersion: 'a1',
   references: [-1, 0, 0, 2.5],
+  runId: 'run',
+  window: [0, 2.5, -1, 0],
+  seen: 9,
+  baseline: [0, 1],
+};
+
+export const heldRollout: HeldRollout = { scored: scoredRollout };
+
+export const calibrationEvent: CalibrationEvent = {
+  runId: 'run',
+  promptId: 'prompt-1',
+  calibrationVersion: 4,
+  drift: { distance: 0.5, pValue: 0.001, before: 100, since: 50 },
+  rewardModelChange: undefined,
+};
+
+export const run: Run = {
+  runId: 'run',
+  experiment: 'name: example',
+  step: 'train',
+  checkpoints: 'example',
+  basePolicy: { name: 'example/base', contentHash: 'c0' },
+  rewardModel: { name: 'example/reward', contentHash: 'a1' },
+  judge: undefined,
+  text: { name: 'example/text', contentHash: 'd4' },
+  referenceRunId: 'references',
+  learnFrom: [3, 0],
+  stopped: false,
 };
 
 export const evaluationResult: EvaluationResult = {

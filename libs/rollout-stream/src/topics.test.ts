@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as records from './records.fixture.js';
 import { deadLetterTopic, topics } from './topics.js';
-import type { Topic } from './topic.js';
+import { partitionOf, partitionOfKey, removal, type Topic } from './topic.js';
 
 const examples: [Topic, unknown][] = [
   [topics.samplingRequests, records.samplingRequest],
@@ -13,6 +13,9 @@ const examples: [Topic, unknown][] = [
   [topics.policyVersions, records.policyVersion],
   [topics.calibrationState, records.calibrationState],
   [topics.evaluationResults, records.evaluationResult],
+  [topics.calibrationHeld, records.heldRollout],
+  [topics.calibrationEvents, records.calibrationEvent],
+  [topics.runs, records.run],
 ];
 
 /** Refused when it is written, and, as bytes that another program wrote, when it is read. */
@@ -25,10 +28,19 @@ describe('a topic', () => {
     for (const [topic, record] of examples) expect(topic.codec.decode(topic.codec.encode(record))).toEqual(record);
   });
 
-  it('is keyed by prompt, so that a prompt stays in order', () => {
+  it('has all records of a prompt in the partition of one number', () => {
     for (const [topic, record] of examples) {
-      expect(topic.key(record)).toBe(topic.name === 'policy.versions' ? 'run' : 'prompt-1');
+      const isOfRun = topic === topics.policyVersions || topic === topics.runs;
+      for (const partitions of [1, 6, 7]) {
+        expect(partitionOf(topic, record, partitions)).toBe(partitionOfKey(isOfRun ? 'run' : 'prompt-1', partitions));
+      }
     }
+  });
+
+  it('that is a table is keyed by what a record is about', () => {
+    expect(topics.runs.key(records.run)).toBe('run');
+    expect(topics.calibrationState.key(records.calibrationState)).toBe('run/prompt-1');
+    expect(topics.calibrationHeld.key(records.heldRollout)).toBe('run/prompt-1/3/16');
   });
 
   it('either reads arbitrary bytes as a valid record or says why not, and never anything else', () => {
@@ -127,4 +139,15 @@ it('every topic has a dead-letter topic beside it', () => {
   expect(topic.name).toBe('rollout.scored.dead-letter');
   const letter = { topic: 'rollout.scored', partition: 0, offset: 17, reason: 'why', payload: new Uint8Array([1, 2]) };
   expect(topic.codec.decode(topic.codec.encode(letter))).toEqual(letter);
+});
+
+it('a record can be removed from a table only', () => {
+  expect(removal(topics.runs, records.run)).toMatchObject({ removes: true });
+  expect(() => removal(topics.rolloutScored, records.scoredRollout)).toThrow('not compacted');
+});
+
+it('partitions of keys are those of the first version, for good: records would be elsewhere than their prompt', () => {
+  expect(['', 'prompt-1', 'prompt-2', 'Ünïcode'].map((key) => partitionOfKey(key, 2 ** 32))).toEqual([
+    2166136261, 1534353001, 1484020144, 4273162453,
+  ]);
 });
