@@ -1,7 +1,7 @@
 import { InputError } from '@infalign/core';
 
 /** An object's key has at most 1024 bytes in S3; prefix, content hash and file name need the rest. */
-const maxNameLength = 400;
+const maxNameLength = 300;
 const maxPartLength = 200;
 
 const partPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
@@ -89,7 +89,9 @@ function nameProblem(text: string): string | undefined {
   return undefined;
 }
 
-/** Quoted, without control characters, and not longer than a line. */
+/** Quoted, in printable ASCII, and not longer than a line: as a terminal and a log may show what came over the network. */
 function shown(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const quoted = JSON.stringify(text.slice(0, 60)).replace(/[^\x20-\x7e]/g, escaped);
+  return text.length > 60 ? `${quoted} and more` : quoted;
 }

@@ -1,5 +1,6 @@
 import { InputError } from '@infalign/core';
 import { checkedHash, checkpointName, manifestName } from './checkpoint-name.js';
+import type { ContentCache } from './content-cache.js';
 import {
   describeFiles,
   manifestText,
@@ -9,8 +10,8 @@ import {
   type CheckpointFiles,
   type Manifest,
 } from './manifest.js';
-import type { ObjectStorage } from './object-storage.js';
-import { checkpointNames, removableKeys } from './retention.js';
+import type { ObjectStorage, StoredObject } from './object-storage.js';
+import { checkpointNames, objectsBelow, removableKeys } from './retention.js';
 
 /**
  * Checkpoints by name, in a folder or in S3. A name is checked as `checkpointName` does, wherever one is given; what goes
@@ -75,10 +76,15 @@ interface Found {
   readonly manifest: Manifest;
 }
 
-/** A checkpoint store whose objects lie in a storage, which it closes. */
+/**
+ * A checkpoint store whose objects lie in a storage, which it closes.
+ *
+ * @param cache spares reading files from the storage
+ */
 export function createCheckpointStore(
   storage: ObjectStorage,
   { leftoverGraceMs = defaultLeftoverGraceMs }: CheckpointStoreOptions,
+  cache?: ContentCache,
 ): CheckpointStore {
   /** The manifest of the content that is expected, else the current one; and the folder that its files lie in. */
   async function find(name: string, expectedHash: string | undefined): Promise<Found> {
@@ -98,17 +104,26 @@ export function createCheckpointStore(
   async function readFiles({ folder, manifest }: Found): Promise<Map<string, Buffer>> {
     const files = new Map<string, Buffer>();
     for (const [name, { sha256 }] of Object.entries(manifest.files)) {
-      const key = folder + name;
-      const bytes = await storage.get(key);
-      if (bytes === undefined) {
-        throw new InputError(
-          `${storage.place(key)}: is missing. The checkpoint is incomplete: delete it and resume, or restore it from a copy.`,
-        );
-      }
-      verifyContent(bytes, sha256, storage.place(key));
-      files.set(name, bytes);
+      files.set(name, (await cache?.get(sha256)) ?? (await readFile(folder + name, sha256)));
     }
     return files;
+  }
+
+  async function readFile(key: string, sha256: string): Promise<Buffer> {
+    const bytes = await storage.get(key);
+    if (bytes === undefined) {
+      throw new InputError(
+        `${storage.place(key)}: is missing. The checkpoint is incomplete: delete it and resume, or restore it from a copy.`,
+      );
+    }
+    verifyContent(bytes, sha256, storage.place(key));
+    await cache?.put(sha256, bytes);
+    return bytes;
+  }
+
+  async function objectsUnder(prefix: string): Promise<StoredObject[]> {
+    const folder = folderOf(prefix);
+    return objectsBelow(await storage.list(folder), folder);
   }
 
   return {
@@ -144,7 +159,7 @@ export function createCheckpointStore(
     },
 
     async list(prefix) {
-      return checkpointNames(await storage.list(folderOf(prefix)));
+      return checkpointNames(await objectsUnder(prefix));
     },
 
     async retain(prefix, names) {
@@ -154,7 +169,7 @@ export function createCheckpointStore(
         throw new Error(`${name} is to be retained under ${prefix}, but is not there`);
       }
       const leftoversBeforeMs = Date.now() - leftoverGraceMs;
-      const objects = await storage.list(folder);
+      const objects = await objectsUnder(prefix);
       const manifests = new Map<string, Manifest | undefined>();
       for (const name of checkpointNames(objects)) manifests.set(name, await currentManifest(name));
       for (const key of removableKeys(objects, manifests, names, leftoversBeforeMs)) await storage.remove(key);

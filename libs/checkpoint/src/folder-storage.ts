@@ -52,8 +52,9 @@ export function openFolderStorage(folder: string): ObjectStorage {
       const found: StoredObject[] = [];
       try {
         await walk(pathOf(prefix), async (path) => {
-          const modifiedMs = await unlessMissing(async () => (await stat(path)).mtimeMs);
-          if (modifiedMs !== undefined) found.push({ key: relative(root, path).split(sep).join('/'), modifiedMs });
+          const file = await unlessMissing(() => stat(path));
+          if (file === undefined) return;
+          found.push({ key: relative(root, path).split(sep).join('/'), modifiedMs: file.mtimeMs, bytes: file.size });
         });
       } catch (error) {
         throw explained(error, pathOf(prefix), 'read');

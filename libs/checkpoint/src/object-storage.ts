@@ -21,4 +21,5 @@ export interface StoredObject {
   readonly key: string;
   /** When it was stored, in milliseconds since 1970. */
   readonly modifiedMs: number;
+  readonly bytes: number;
 }

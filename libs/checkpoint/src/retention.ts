@@ -14,6 +14,14 @@ type Role =
   | { readonly kind: 'partial' }
   | { readonly kind: 'stranger' };
 
+/** Those objects of a folder that belong to what lies under it: not to a checkpoint that the folder itself is. */
+export function objectsBelow(objects: readonly StoredObject[], folder: string): StoredObject[] {
+  return objects.filter(({ key }) => {
+    const parts = key.slice(folder.length).split('/');
+    return parts.length > 1 && !isHash(parts[0]!);
+  });
+}
+
 /** The names of the checkpoints that objects make up, in order. */
 export function checkpointNames(objects: readonly StoredObject[]): string[] {
   return objects

@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describeCheckpointStore } from './conformance.fixture.js';
+import { openFolderStorage } from './folder-storage.js';
+import { openFolderStore } from './folder-store.js';
+import { numberedFiles, numberOf } from './numbered-files.fixture.js';
+
+describeCheckpointStore('a checkpoint store in a folder', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'checkpoints-'));
+  return Promise.resolve({
+    address: (part: string) => join(folder, part),
+    storage: (part: string) => openFolderStorage(join(folder, part)),
+    environment: {},
+    remove: () => Promise.resolve(rmSync(folder, { recursive: true, force: true })),
+  });
+});
+
+describe('the folder of a checkpoint store', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'checkpoints-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('has the old checkpoint, and nothing of the new one, when the disk is full', async () => {
+    const store = openFolderStore(folder);
+    await store.publish('v', numberedFiles(1), { number: 1 });
+    // A process that may write no file larger than 4 KiB: what a full disk does, without filling one.
+    const program = join(import.meta.dirname, 'publish-large.fixture.ts');
+    const run = [process.execPath, '--conditions=@infalign/source', '--import', 'tsx', program, folder, 'v'];
+    const { stdout, stderr } = spawnSync('bash', ['-c', 'ulimit -f 4; exec "$@"', 'limited', ...run], {
+      encoding: 'utf8',
+      env: { ...process.env, TSX_DISABLE_CACHE: '1' },
+    });
+    expect(stdout + stderr).toMatch(/^InputError: .*model\.safetensors: cannot be written: .*raise the limit/);
+    expect(numberOf(await store.read('v'))).toBe(1);
+    await openFolderStore(folder, { leftoverGraceMs: 0 }).retain('', new Set(['v']));
+    const storage = openFolderStorage(folder);
+    expect(await storage.list('')).toHaveLength(numberedFiles(1).size + 2);
+  });
+
+  it('cannot be where a file is', async () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const store = openFolderStore(file);
+    await expect(store.publish('v', new Map(), null)).rejects.toThrow('a part of the path is a file: choose another');
+    await expect(store.read('v')).rejects.toThrow('there is no such checkpoint');
+    expect(await store.list('')).toEqual([]);
+  });
+});
