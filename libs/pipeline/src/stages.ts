@@ -1,4 +1,4 @@
-import { identityTransformation, parseTransformation } from '@infalign/core';
+import { parseTransformation } from '@infalign/core';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import { calibrationStage } from '@infalign/stage-calibration';
 import { evaluationRequestStage, evaluationStage } from '@infalign/stage-evaluation';
@@ -47,12 +47,17 @@ export function assembleCalibration({ stream, runs }: Pick<StageParts, 'stream' 
     maxBatchRecords: rolloutsAtOnce,
     async run(runId) {
       const { record, experiment, policyRun } = await runs.run(runId);
-      const { calibration } = experiment;
+      const { window, driftFalseAlarmRate, references, minimumReferences, newPrompts, finiteKCorrection } =
+        experiment.calibration;
       return {
-        referenceRunId: record.referenceRunId,
-        transformation: policyRun ? parseTransformation(policyRun.transform) : identityTransformation,
-        corrected: policyRun !== undefined && calibration.finiteKCorrection,
-        ...calibration,
+        references: { window, driftFalseAlarmRate },
+        training: policyRun && {
+          referenceRunId: record.referenceRunId,
+          transformation: parseTransformation(policyRun.transform),
+          corrected: finiteKCorrection,
+          minimumReferences: minimumReferences ?? Math.min(references, window ?? references),
+          newPrompts,
+        },
       };
     },
   });
