@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { InputError } from '@infalign/core';
+import { partialEnding } from './checkpoint-name.js';
 
 /**
  * Writes a file so that it is there whole or not at all, also after a crash: the bytes reach the disk under another name,
@@ -10,7 +11,7 @@ import { InputError } from '@infalign/core';
  * @throws InputError if the disk is full or the place cannot be written to; what stood there before is unharmed
  */
 export function writeFileAtomically(path: string, content: string | Uint8Array): void {
-  const partial = `${path}.${randomUUID()}.partial`;
+  const partial = `${path}.${randomUUID()}${partialEnding}`;
   try {
     mkdirSync(dirname(path), { recursive: true });
     writeDurably(partial, content);

@@ -36,7 +36,7 @@ describe("a checkpoint's name", () => {
         '-a',
       ],
       ...['a\0b', 'a\nb', 'a\u001b[31m', 'a\u202eb', 'a\n', '\ud800', 's3://a', 'file:a', 'a?b', 'a*', "a'b", 'a`b`'],
-      ...['a/manifest.json', `a/${'0'.repeat(64)}`, 'a'.repeat(201), 'a/'.repeat(150) + 'a'],
+      ...['a/manifest.json', 'a.partial/v1', `a/${'0'.repeat(64)}`, 'a'.repeat(201), 'a/'.repeat(150) + 'a'],
     ]) {
       expect(() => checkpointName(name), JSON.stringify(name)).toThrow(InputError);
       expect(() => checkpointName(name)).not.toThrow(/[\p{Cc}\p{Cf}]/u);
@@ -49,7 +49,7 @@ describe('the name of a file in a checkpoint', () => {
     for (const name of ['model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'training.uint16']) {
       checkFileName(name, 'v1');
     }
-    for (const name of ['../a', 'a/b', 'a\\b', '', '.', '..', '.a', 'manifest.json', '0'.repeat(64)]) {
+    for (const name of ['../a', 'a/b', 'a\\b', '', '.', '..', '.a', 'manifest.json', 'a.partial', '0'.repeat(64)]) {
       expect(() => checkFileName(name, 'v1'), name).toThrow(InputError);
     }
     for (const name of [

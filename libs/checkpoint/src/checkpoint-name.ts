@@ -13,6 +13,9 @@ const pickleEndings = ['.bin', '.pt', '.pth', '.pkl', '.pickle', '.ckpt', '.jobl
 /** The file that describes a checkpoint. */
 export const manifestName = 'manifest.json';
 
+/** Ends the names of files and folders that are being written. */
+export const partialEnding = '.partial';
+
 /**
  * Checks the name of a checkpoint, as requests and records bring it: parts of letters, digits, `_`, `.` and `-`, separated
  * by `/`, so that no name leads out of a checkpoint store, to hidden files, or to the insides of another checkpoint.
@@ -63,7 +66,7 @@ export function checkFileName(name: string, place: string): void {
   if (!partPattern.test(name) || name.length > maxPartLength) {
     throw new InputError(`${place}: names a file outside its folder, or none (${shown(name)}), which is refused.`);
   }
-  if (name === manifestName || isHash(name)) {
+  if (isReserved(name)) {
     throw new InputError(`${place}: names a file ${name}, a name that the checkpoint needs itself: rename the file.`);
   }
   if (pickleEndings.some((ending) => name.toLowerCase().endsWith(ending))) {
@@ -72,6 +75,10 @@ export function checkFileName(name: string, place: string): void {
         'are read from safetensors only: convert it to model.safetensors.',
     );
   }
+}
+
+function isReserved(part: string): boolean {
+  return part === manifestName || isHash(part) || part.endsWith(partialEnding);
 }
 
 function nameProblem(text: string): string | undefined {
@@ -84,7 +91,7 @@ function nameProblem(text: string): string | undefined {
     if (part.startsWith('.')) return `has the part ${part}, which begins with '.'`;
     if (!partPattern.test(part)) return `has the part ${shown(part)}`;
     if (part.length > maxPartLength) return `has a part of ${part.length} characters, more than ${maxPartLength}`;
-    if (part === manifestName || isHash(part)) return `has the part ${part}, a name that checkpoints need themselves`;
+    if (isReserved(part)) return `has the part ${part}, a name that checkpoints need themselves`;
   }
   return undefined;
 }

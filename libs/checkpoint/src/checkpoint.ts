@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '@infalign/core';
 import { explained, syncFolder, writeDurably } from './atomic-file.js';
-import { manifestName } from './checkpoint-name.js';
+import { manifestName, partialEnding } from './checkpoint-name.js';
 import {
   describeFiles,
   manifestText,
@@ -26,8 +26,8 @@ import {
 export function publishCheckpoint(folder: string, files: CheckpointFiles, metadata: unknown): string {
   const { manifest, contents } = describeFiles(files, metadata, folder);
   const store = dirname(folder);
-  const partial = join(store, `.${basename(folder)}.${randomUUID()}.partial`);
-  const replaced = join(store, `.${basename(folder)}.${randomUUID()}.partial`);
+  const partial = join(store, `.${basename(folder)}.${randomUUID()}${partialEnding}`);
+  const replaced = join(store, `.${basename(folder)}.${randomUUID()}${partialEnding}`);
   try {
     mkdirSync(partial, { recursive: true });
     for (const [name, bytes] of contents) writeDurably(join(partial, name), bytes);
@@ -77,7 +77,7 @@ export function readCheckpoint(folder: string, expectedHash?: string): Checkpoin
 export function retainCheckpoints(store: string, names: ReadonlySet<string>): void {
   if (!existsSync(store)) return;
   for (const name of readdirSync(store)) {
-    if (name.endsWith('.partial') || (hasCheckpoint(join(store, name)) && !names.has(name))) {
+    if (name.endsWith(partialEnding) || (hasCheckpoint(join(store, name)) && !names.has(name))) {
       rmSync(join(store, name), { recursive: true, force: true });
     }
   }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { errorCode, explained } from './atomic-file.js';
+import { partialEnding } from './checkpoint-name.js';
 import type { ObjectStorage, StoredObject } from './object-storage.js';
 
 /** How often a folder that a deletion takes away meanwhile is made again. */
@@ -77,7 +78,7 @@ export function openFolderStorage(folder: string): ObjectStorage {
 }
 
 async function writeFile(path: string, bytes: Uint8Array): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`;
+  const partial = `${path}.${randomUUID()}${partialEnding}`;
   try {
     const file = await open(partial, 'wx');
     try {

@@ -1,4 +1,4 @@
-import { isCheckpointName, isHash, manifestName } from './checkpoint-name.js';
+import { isCheckpointName, isHash, manifestName, partialEnding } from './checkpoint-name.js';
 import type { Manifest } from './manifest.js';
 import type { StoredObject } from './object-storage.js';
 
@@ -82,7 +82,7 @@ function deletionRank(key: string): number {
 
 function roleOf(key: string): Role {
   const parts = key.split('/');
-  if (parts.some((part) => part.endsWith('.partial'))) return { kind: 'partial' };
+  if (parts.some((part) => part.endsWith(partialEnding))) return { kind: 'partial' };
   const file = parts.at(-1)!;
   const folder = parts.at(-2) ?? '';
   const name = parts.slice(0, -1).join('/');
