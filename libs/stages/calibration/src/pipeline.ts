@@ -1,58 +1,172 @@
-import type { Transformation } from '@infalign/core';
+import { InputError } from '@infalign/core';
 import { Purpose, type ScoredRollout } from '@infalign/contracts';
-import { isFrom, outgoing, topics, type OutgoingRecord, type Stage } from '@infalign/rollout-stream';
+import {
+  outgoing,
+  recordBatches,
+  refused,
+  removal,
+  topics,
+  type ConsumedRecord,
+  type OutgoingRecord,
+  type RolloutStream,
+  type Stage,
+} from '@infalign/rollout-stream';
+import { arrivedReferences } from './arrived-references.js';
 import { calibratedRollout } from './batch.js';
-import type { ReferenceDistributions } from './reference-distributions.js';
+import type { CalibrationRun, ReferenceSettings, TrainingCalibration } from './calibration-run.js';
+import { readPartitionState, type PartitionState } from './partition-state.js';
+import { calibrationState, withReferences } from './reference-distribution.js';
 
 /** What a calibrator needs. */
 export interface CalibrationStageOptions {
-  readonly distributions: ReferenceDistributions;
-  readonly transformation: Transformation;
-  /** Whether the bias of Φ(Ĉ) that comes of a finite K is taken out. */
-  readonly corrected: boolean;
+  /** Where state is read from when a partition is opened. */
+  readonly stream: RolloutStream;
+  /**
+   * What there is to know of a run. Asked for again and again: it should remember.
+   *
+   * @throws InputError if there is no such run
+   */
+  readonly run: (runId: string) => Promise<CalibrationRun>;
   readonly maxBatchRecords: number;
 }
 
 /**
- * The calibrator: reference rollouts in `rollout.scored` extend their prompt's distribution, announced on
- * `calibration.state`; training rollouts leave on `rollout.calibrated`. Evaluation rollouts pass it by.
+ * The calibrator: reference rollouts in `rollout.scored` change their prompt's distribution, announced on
+ * `calibration.state`; training rollouts leave on `rollout.calibrated`, or wait on `calibration.held` until there are
+ * enough references. Evaluation rollouts pass it by. What cannot be used is a dead letter.
+ *
+ * Reference rollouts that were dispatched together make one change of each prompt among them. What is made of a sequence
+ * of records does not depend on how many of them are read at once, nor on restarts.
  */
-export function calibrationStage(options: CalibrationStageOptions): Stage {
-  const { distributions, transformation, corrected, maxBatchRecords } = options;
+export function calibrationStage({ stream, run, maxBatchRecords }: CalibrationStageOptions): Stage<ScoredRollout> {
   return {
     name: 'calibrator',
-    inputs: [topics.rolloutScored],
+    input: topics.rolloutScored,
     maxBatchRecords,
-    process(batch) {
-      const scored = batch.filter((record) => isFrom(record, topics.rolloutScored)).map((record) => record.value);
-      const outputs: OutgoingRecord[] = [];
-      for (const rollouts of byPromptAndModel(scored.filter(hasPurpose(Purpose.PURPOSE_REFERENCE))).values()) {
-        const { rollout, reward } = rollouts[0]!;
-        const rewards = rollouts.map((reference) => reference.reward!.reward);
-        const state = distributions.extended(rollout!.promptId, reward!.modelVersion, rewards);
-        distributions.put(state);
-        outputs.push(outgoing(topics.calibrationState, state));
-      }
-      for (const rollout of scored.filter(hasPurpose(Purpose.PURPOSE_TRAINING))) {
-        const state = distributions.get(rollout.rollout!.promptId, rollout.reward!.modelVersion);
-        outputs.push(outgoing(topics.rolloutCalibrated, calibratedRollout(rollout, state, transformation, corrected)));
-      }
-      return Promise.resolve({ outputs, consumed: batch.length });
+    async open(partition) {
+      const state = await readPartitionState(stream, partition, run);
+      return {
+        async process(records) {
+          const outputs: OutgoingRecord[] = [];
+          let consumed = 0;
+          for (const together of batchesOf(records)) {
+            outputs.push(...(await processed(together, state, run)));
+            consumed += together.length;
+          }
+          return { outputs, consumed };
+        },
+      };
     },
   };
 }
 
-function hasPurpose(purpose: Purpose): (scored: ScoredRollout) => boolean {
-  return (scored) => scored.rollout!.purpose === purpose;
+type ScoredRecord = ConsumedRecord<ScoredRollout>;
+
+/** The batches at the beginning that can be processed: reference rollouts wait for all of theirs. */
+function batchesOf(records: readonly ScoredRecord[]): (readonly ScoredRecord[])[] {
+  // Where a batch will not become complete, what there is of it is used.
+  const batches = recordBatches(records, ({ rollout }) => {
+    const { runId, batchId, purpose, batchRollouts } = rollout!;
+    return { id: JSON.stringify([runId, batchId, purpose]), size: batchRollouts };
+  }).map((batch) => batch.records);
+  const rest = records.slice(batches.reduce((sum, batch) => sum + batch.length, 0));
+  if (rest.length > 0 && purposeOf(rest[0]!) !== Purpose.PURPOSE_REFERENCE) batches.push(rest);
+  return batches;
 }
 
-function byPromptAndModel(rollouts: readonly ScoredRollout[]): Map<string, ScoredRollout[]> {
-  const groups = new Map<string, ScoredRollout[]>();
-  for (const scored of rollouts) {
-    const key = JSON.stringify([scored.rollout!.promptId, scored.reward!.modelVersion]);
-    const group = groups.get(key);
-    if (group) group.push(scored);
-    else groups.set(key, [scored]);
+function purposeOf(record: ScoredRecord): Purpose {
+  return record.value.rollout!.purpose;
+}
+
+/** Processes records of one batch, and so of one run and purpose. */
+async function processed(
+  records: readonly ScoredRecord[],
+  state: PartitionState,
+  run: CalibrationStageOptions['run'],
+): Promise<OutgoingRecord[]> {
+  const purpose = purposeOf(records[0]!);
+  if (purpose === Purpose.PURPOSE_EVALUATION) return [];
+  const { runId } = records[0]!.value.rollout!;
+  let settings: CalibrationRun;
+  try {
+    settings = await run(runId);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return records.map((record) => refused(record, error.message));
   }
-  return groups;
+  if (purpose === Purpose.PURPOSE_REFERENCE) return recalibrated(records, state, settings.references);
+  const { training } = settings;
+  if (!training) return records.map((record) => refused(record, `run ${runId} does not calibrate training rollouts`));
+  return records.map((record) => calibrated(record, state, training)).flat();
+}
+
+/** What comes of a batch of reference rollouts. */
+function recalibrated(
+  records: readonly ScoredRecord[],
+  state: PartitionState,
+  settings: ReferenceSettings,
+): OutgoingRecord[] {
+  const outputs: OutgoingRecord[] = [];
+  for (const arrived of arrivedReferences(records.map(({ value }) => value))) {
+    const { runId, promptId, rewardModelVersion } = arrived;
+    if (state.isReplaced(runId, promptId, rewardModelVersion)) {
+      const late = records.filter(
+        ({ value }) => value.rollout!.promptId === promptId && value.reward!.modelVersion === rewardModelVersion,
+      );
+      outputs.push(...late.map((record) => refused(record, staleness(record.value, runId, state))));
+      continue;
+    }
+    const { distribution, events } = withReferences(state.distribution(runId, promptId), arrived, settings);
+    state.put(distribution);
+    outputs.push(
+      outgoing(topics.calibrationState, calibrationState(distribution)),
+      ...events.map((event) => outgoing(topics.calibrationEvents, event)),
+    );
+  }
+  return [...outputs, ...released(records.at(-1)!, state)];
+}
+
+/**
+ * Held rollouts that need not wait any more, in the order in which they came.
+ *
+ * @param cause the last of the reference rollouts that have arrived
+ */
+function released(cause: ScoredRecord, state: PartitionState): OutgoingRecord[] {
+  const outputs: OutgoingRecord[] = [];
+  const { runId } = cause.value.rollout!;
+  for (const held of state.heldFor(runId)) {
+    const { scored, training } = held;
+    const stale = state.isReplaced(runId, scored.rollout!.promptId, scored.reward!.modelVersion);
+    const basis = stale ? undefined : state.basisFor(scored, training);
+    if (!stale && !basis) continue;
+    state.release(held);
+    outputs.push(
+      basis
+        ? outgoing(topics.rolloutCalibrated, calibratedRollout(scored, basis, training))
+        : refused({ ...cause, value: scored }, `${staleness(scored, runId, state)}; it was held until now`),
+      removal(topics.calibrationHeld, { scored }),
+    );
+  }
+  return outputs;
+}
+
+/** What comes of a training rollout. */
+function calibrated(record: ScoredRecord, state: PartitionState, training: TrainingCalibration): OutgoingRecord[] {
+  const scored = record.value;
+  const { referenceRunId } = training;
+  if (state.isReplaced(referenceRunId, scored.rollout!.promptId, scored.reward!.modelVersion)) {
+    return [refused(record, staleness(scored, referenceRunId, state))];
+  }
+  const basis = state.basisFor(scored, training);
+  if (basis) return [outgoing(topics.rolloutCalibrated, calibratedRollout(scored, basis, training))];
+  state.hold({ scored, training });
+  return [outgoing(topics.calibrationHeld, { scored })];
+}
+
+function staleness({ rollout, reward }: ScoredRollout, referenceRunId: string, state: PartitionState): string {
+  const { promptId, rolloutId } = rollout!;
+  return (
+    `rollout ${rolloutId} was scored by reward model ${reward!.modelVersion}, whose references of prompt ${promptId} ` +
+    `those of ${state.distribution(referenceRunId, promptId)?.rewardModelVersion} have replaced`
+  );
 }

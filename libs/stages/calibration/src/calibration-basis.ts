@@ -1,0 +1,42 @@
+import { calibrateReward } from '@infalign/core';
+import { CalibrationSource } from '@infalign/contracts';
+import type { ReferenceDistribution } from './reference-distribution.js';
+
+/** What rewards are calibrated against. */
+export interface CalibrationBasis {
+  readonly source: CalibrationSource;
+  /** Grows with every change of the references. */
+  readonly version: number;
+  /** Number of reference rewards; at least 1. */
+  readonly references: number;
+  /** The calibrated reward, in [0, 1]. */
+  calibrate(reward: number): number;
+}
+
+/** The references of the rollout's own prompt. */
+export function promptBasis({ version, references }: ReferenceDistribution): CalibrationBasis {
+  return {
+    source: CalibrationSource.CALIBRATION_SOURCE_PROMPT,
+    version,
+    references: references.length,
+    calibrate: (reward) => calibrateReward(reward, references),
+  };
+}
+
+/**
+ * The references of several prompts: the mixture of their distributions in which each prompt weighs the same, however many
+ * references it has.
+ *
+ * @param distributions at least one, of one reward model; their order decides the last bit of the result
+ * @param version a number that grows with every change of any of them
+ */
+export function pooledBasis(distributions: readonly ReferenceDistribution[], version: number): CalibrationBasis {
+  return {
+    source: CalibrationSource.CALIBRATION_SOURCE_POOLED,
+    version,
+    references: distributions.reduce((sum, { references }) => sum + references.length, 0),
+    calibrate: (reward) =>
+      distributions.reduce((sum, { references }) => sum + calibrateReward(reward, references), 0) /
+      distributions.length,
+  };
+}
