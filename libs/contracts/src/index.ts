@@ -34,11 +34,14 @@ export {
 } from './generated/infalign/v1/policy_sampler.js';
 export {
   LearningStatistics,
+  RunState,
+  StartRunRequest,
   PpoLearnerServiceService,
   type PpoLearnerServiceClient,
   type PpoLearnerServiceServer,
 } from './generated/infalign/v1/ppo_learner.js';
 export {
+  RewardModel,
   RewardScorerServiceService,
   type RewardScorerServiceClient,
   type RewardScorerServiceServer,

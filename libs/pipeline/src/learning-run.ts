@@ -20,8 +20,6 @@ import { modelOf, type StoredModel } from './stored-model.js';
 /** What a learner's checkpoint stores beside the policy: all that it needs to go on. */
 interface LearnerState {
   readonly snapshot: Pick<PpoSnapshot, 'iteration' | 'targetKl'> & { readonly optimiserSteps: number };
-  /** Of every iteration so far. */
-  readonly history: readonly LearningStatistics[];
   /** Where to read on in `rollout.calibrated`, one offset a partition. */
   readonly positions: readonly number[];
 }
@@ -62,7 +60,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const learner = createLearner(run, base);
   const latest = (await runs.versions(record.runId)).at(-1);
   const restored = latest && latest.version > 0 ? await restore(learner, store, latest) : undefined;
-  let history = restored?.history ?? [];
+  let history = await learningHistory(store, run, latest?.version ?? 0);
   const worker = await learningWorker(stream, {
     runId: record.runId,
     learner,
@@ -81,15 +79,23 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   return { ...worker, history: () => history };
 }
 
-/** The statistics of every iteration that a run has announced; empty where it has announced none. */
+/**
+ * The statistics of every iteration up to a version that a run has announced.
+ *
+ * @throws InputError if they have been deleted since, or are damaged
+ */
 export async function learningHistory(
   store: CheckpointStore,
-  latest: PolicyVersion | undefined,
+  run: PipelineRun,
+  version: number,
 ): Promise<readonly LearningStatistics[]> {
-  if (!latest || latest.version === 0) return [];
-  const { metadata } = await store.read(latest.checkpoint, latest.contentHash);
-  const { learner } = metadata as PolicyMetadata;
-  return ((await store.read(learner.name, learner.contentHash)).metadata as LearnerState).history;
+  if (version === 0) return [];
+  return (await store.read(`${folderOf(run)}/statistics/version-${version}`)).metadata as LearningStatistics[];
+}
+
+/** Where a run's checkpoints lie in the store. */
+function folderOf({ record }: PipelineRun): string {
+  return [record.checkpoints, record.step].filter((part) => part !== '').join('/');
 }
 
 function createLearner({ experiment, policyRun }: PipelineRun, base: StoredModel): PpoLearner {
@@ -113,37 +119,29 @@ function createLearner({ experiment, policyRun }: PipelineRun, base: StoredModel
 
 /** The learner's state first, then the policy that points to it: who finds the policy finds the state. */
 async function publish(
-  { record, experiment }: PipelineRun,
+  run: PipelineRun,
   learner: PpoLearner,
   store: CheckpointStore,
   version: number,
-  progress: Pick<LearnerState, 'history' | 'positions'>,
+  { history, positions }: Pick<LearnerState, 'positions'> & { readonly history: readonly LearningStatistics[] },
   { config, tokenizerJson }: StoredModel,
 ): Promise<PublishedCheckpoint> {
   const { iteration, weights, optimiser, targetKl } = learner.snapshot();
-  const folder = [record.checkpoints, record.step].filter((part) => part !== '').join('/');
-  const policies = `${folder}/policies`;
-  const learners = `${folder}/learner`;
-  const state: LearnerState = { ...progress, snapshot: { iteration, targetKl, optimiserSteps: optimiser.steps } };
-  const learnerName = `${learners}/version-${version}`;
+  const place = (kind: string): string => `${folderOf(run)}/${kind}/version-${version}`;
+  const checkpoint = place('policies');
+  const state: LearnerState = { positions, snapshot: { iteration, targetKl, optimiserSteps: optimiser.steps } };
+  await store.publish(place('statistics'), new Map(), history);
+  const moments = new Map([[optimiserFile, encodeSafetensors(optimiser.moments)]]);
   const metadata: PolicyMetadata = {
-    learner: {
-      name: learnerName,
-      contentHash: await store.publish(
-        learnerName,
-        new Map([[optimiserFile, encodeSafetensors(optimiser.moments)]]),
-        state,
-      ),
-    },
+    learner: { name: place('learner'), contentHash: await store.publish(place('learner'), moments, state) },
   };
-  const checkpoint = `${policies}/version-${version}`;
   const contentHash = await store.publish(checkpoint, pretrainedFiles({ config, weights, tokenizerJson }), metadata);
   // Versions stay as long as a sampler may be asked for them, or a learner goes back to them: this one is not announced yet.
-  const oldest = Math.max(0, version - 1 - experiment.ppo.maxStaleness);
-  const kept = (place: string): Set<string> =>
-    new Set(Array.from({ length: version - oldest + 1 }, (_, index) => `${place}/version-${oldest + index}`));
-  await store.retain(policies, kept(policies));
-  await store.retain(learners, kept(learners));
+  const oldest = Math.max(0, version - 1 - run.experiment.ppo.maxStaleness);
+  for (const kind of ['policies', 'learner', 'statistics']) {
+    const kept = Array.from({ length: version - oldest + 1 }, (_, index) => `version-${oldest + index}`);
+    await store.retain(`${folderOf(run)}/${kind}`, new Set(kept.map((name) => `${folderOf(run)}/${kind}/${name}`)));
+  }
   return { checkpoint, contentHash };
 }
 

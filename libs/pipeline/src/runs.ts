@@ -11,7 +11,7 @@ import { textOf } from './stored-text.js';
 export interface Runs {
   /** @throws InputError if no run of that id has been announced, or its record is not one that can be carried out */
   run(runId: string): Promise<PipelineRun>;
-  /** All runs, as of now. */
+  /** All runs that can be carried out, as of now. */
   all(): Promise<PipelineRun[]>;
   /**
    * Where the weights of a run's policy version lie; version 0 is its base policy.
@@ -47,7 +47,15 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
 
   return {
     run: find,
-    all: async () => (await records.all()).map(understood),
+    all: async () =>
+      (await records.all()).flatMap((record) => {
+        try {
+          return [understood(record)];
+        } catch (error) {
+          if (!(error instanceof InputError)) throw error;
+          return [];
+        }
+      }),
     async policy(runId, version) {
       if (version === 0) return (await find(runId)).record.basePolicy!;
       const record = await versions.get(versionKey({ runId, version }));

@@ -31,11 +31,15 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
   const { experiment, step, checkpoints, calibration = [] } = wanted;
   const runId = runIdOf(experiment, step);
   checkPartitions(experiment, stream);
-  // Whoever starts it at the same time is fenced off, and finds it started when it tries again.
+  const known = async (): Promise<Run | undefined> => (await stream.table(topics.runs)).get(runId);
+  const before = await known();
+  if (before) return before;
+  // Whoever starts it at the same time is fenced off, and finds it started when it tries again. A learner that works on it
+  // would be as well: hence the look before.
   const writer = await stream.writer(learnerName(runId));
   try {
-    const known = (await stream.table(topics.runs)).get(runId);
-    if (known) return known;
+    const meanwhile = await known();
+    if (meanwhile) return meanwhile;
     const name = (checkpoint: string): string => (checkpoints === '' ? checkpoint : `${checkpoints}/${checkpoint}`);
     const reference = async (checkpoint: string) => ({
       name: name(checkpoint),

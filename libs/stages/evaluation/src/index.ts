@@ -6,3 +6,4 @@ export {
   type EvaluationStageOptions,
   type MeasuredPolicy,
 } from './pipeline.js';
+export { evaluationService, type EvaluationServiceOptions } from './service.js';

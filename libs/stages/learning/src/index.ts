@@ -13,3 +13,4 @@ export {
   type PpoSettings,
   type PpoSnapshot,
 } from './ppo-learner.js';
+export { learningService, type LearningServiceOptions } from './service.js';

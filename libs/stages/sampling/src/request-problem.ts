@@ -4,6 +4,16 @@ import type { LanguageModelConfig } from '@infalign/language-model';
 /** Rollouts that one request may ask for: what a sampler has memory for, decoded together. */
 const mostSamples = 4096;
 
+/** What all requests of a batch have in common, with the names of the contract. */
+const ofBatch = [
+  ['purpose', 'purpose'],
+  ['policyVersion', 'policy_version'],
+  ['temperature', 'temperature'],
+  ['topK', 'top_k'],
+  ['topP', 'top_p'],
+  ['maxResponseTokens', 'max_response_tokens'],
+] as const satisfies readonly (readonly [keyof SamplingRequest, string])[];
+
 /**
  * What keeps a policy from meeting a request.
  *
@@ -27,9 +37,9 @@ export function requestProblem(
   }
   if (request.samples > mostSamples)
     return `samples: ${request.samples} is more than the ${mostSamples} of one request`;
-  for (const field of ['policyVersion', 'temperature', 'topK', 'topP', 'maxResponseTokens'] as const) {
+  for (const [field, name] of ofBatch) {
     if (request[field] !== first[field]) {
-      return `${field}: ${request[field]} is not the ${first[field]} of its batch, which is decoded together`;
+      return `${name}: ${request[field]} is not the ${first[field]} of its batch, which is decoded together`;
     }
   }
   return undefined;

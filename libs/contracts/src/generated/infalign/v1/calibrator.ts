@@ -30,6 +30,11 @@ export interface CalibrateRequest {
   rollouts: ScoredRollout[];
   /** Name of the transformation, such as `exp:10`. */
   transformation: string;
+  /**
+   * Reference distributions to calibrate against, by prompt. Without any, those of the run that the rollouts' run is
+   * calibrated with.
+   */
+  states: CalibrationState[];
 }
 
 /** The calibrated rollouts, in the order of the request. */
@@ -42,6 +47,8 @@ export interface CalibrateResponse {
 export interface GetCalibrationRequest {
   /** Not empty. */
   promptId: string;
+  /** The run that sampled the references; not empty. */
+  runId: string;
 }
 
 /** A prompt's reference distribution. */
@@ -56,14 +63,14 @@ export interface FitCalibrationRequest {
   references: ScoredRollout[];
 }
 
-/** The distributions that changed. */
+/** The distributions. */
 export interface FitCalibrationResponse {
   /** One a prompt. */
   states: CalibrationState[];
 }
 
 function createBaseCalibrateRequest(): CalibrateRequest {
-  return { rollouts: [], transformation: "" };
+  return { rollouts: [], transformation: "", states: [] };
 }
 
 export const CalibrateRequest: MessageFns<CalibrateRequest> = {
@@ -73,6 +80,9 @@ export const CalibrateRequest: MessageFns<CalibrateRequest> = {
     }
     if (message.transformation !== "") {
       writer.uint32(18).string(message.transformation);
+    }
+    for (const v of message.states) {
+      CalibrationState.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -104,6 +114,14 @@ export const CalibrateRequest: MessageFns<CalibrateRequest> = {
             }
 
             message.transformation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.states.push(CalibrationState.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -166,13 +184,16 @@ export const CalibrateResponse: MessageFns<CalibrateResponse> = {
 };
 
 function createBaseGetCalibrationRequest(): GetCalibrationRequest {
-  return { promptId: "" };
+  return { promptId: "", runId: "" };
 }
 
 export const GetCalibrationRequest: MessageFns<GetCalibrationRequest> = {
   encode(message: GetCalibrationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.promptId !== "") {
       writer.uint32(10).string(message.promptId);
+    }
+    if (message.runId !== "") {
+      writer.uint32(18).string(message.runId);
     }
     return writer;
   },
@@ -196,6 +217,14 @@ export const GetCalibrationRequest: MessageFns<GetCalibrationRequest> = {
             }
 
             message.promptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.runId = reader.string();
             continue;
           }
         }
@@ -352,7 +381,7 @@ export const FitCalibrationResponse: MessageFns<FitCalibrationResponse> = {
 /** Calibrates and transforms rewards, and keeps each prompt's reference distribution. */
 export type CalibratorServiceService = typeof CalibratorServiceService;
 export const CalibratorServiceService = {
-  /** Calibrates and transforms a batch now. FAILED_PRECONDITION if a prompt has no references. */
+  /** Calibrates and transforms rewards now. FAILED_PRECONDITION if a prompt has no references. */
   calibrate: {
     path: "/infalign.v1.CalibratorService/Calibrate" as const,
     requestStream: false as const,
@@ -374,7 +403,10 @@ export const CalibratorServiceService = {
       Buffer.from(GetCalibrationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetCalibrationResponse => GetCalibrationResponse.decode(value),
   },
-  /** Makes reference distributions from given reference rewards. */
+  /**
+   * Makes reference distributions from given reference rewards, to calibrate with. They are returned and not kept: those
+   * that runs are calibrated with come from the reference rollouts of the stream.
+   */
   fitCalibration: {
     path: "/infalign.v1.CalibratorService/FitCalibration" as const,
     requestStream: false as const,
@@ -389,16 +421,19 @@ export const CalibratorServiceService = {
 } as const;
 
 export interface CalibratorServiceServer extends UntypedServiceImplementation {
-  /** Calibrates and transforms a batch now. FAILED_PRECONDITION if a prompt has no references. */
+  /** Calibrates and transforms rewards now. FAILED_PRECONDITION if a prompt has no references. */
   calibrate: handleUnaryCall<CalibrateRequest, CalibrateResponse>;
   /** The reference distribution of one prompt. NOT_FOUND if it has none. */
   getCalibration: handleUnaryCall<GetCalibrationRequest, GetCalibrationResponse>;
-  /** Makes reference distributions from given reference rewards. */
+  /**
+   * Makes reference distributions from given reference rewards, to calibrate with. They are returned and not kept: those
+   * that runs are calibrated with come from the reference rollouts of the stream.
+   */
   fitCalibration: handleUnaryCall<FitCalibrationRequest, FitCalibrationResponse>;
 }
 
 export interface CalibratorServiceClient extends Client {
-  /** Calibrates and transforms a batch now. FAILED_PRECONDITION if a prompt has no references. */
+  /** Calibrates and transforms rewards now. FAILED_PRECONDITION if a prompt has no references. */
   calibrate(
     request: CalibrateRequest,
     callback: (error: ServiceError | null, response: CalibrateResponse) => void,
@@ -430,7 +465,10 @@ export interface CalibratorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetCalibrationResponse) => void,
   ): ClientUnaryCall;
-  /** Makes reference distributions from given reference rewards. */
+  /**
+   * Makes reference distributions from given reference rewards, to calibrate with. They are returned and not kept: those
+   * that runs are calibrated with come from the reference rollouts of the stream.
+   */
   fitCalibration(
     request: FitCalibrationRequest,
     callback: (error: ServiceError | null, response: FitCalibrationResponse) => void,

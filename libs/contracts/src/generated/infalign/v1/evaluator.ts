@@ -287,7 +287,10 @@ export const StreamFrontierResponse: MessageFns<StreamFrontierResponse> = {
 /** Measures policies against the reference policy, and against the exact frontier. */
 export type EvaluatorServiceService = typeof EvaluatorServiceService;
 export const EvaluatorServiceService = {
-  /** Evaluates a policy version on the evaluation prompts, and streams results as prompts are done. */
+  /**
+   * Evaluates a policy version on the evaluation prompts, and streams results as prompts are done; what has been measured
+   * before is not measured again.
+   */
   evaluate: {
     path: "/infalign.v1.EvaluatorService/Evaluate" as const,
     requestStream: false as const,
@@ -312,14 +315,20 @@ export const EvaluatorServiceService = {
 } as const;
 
 export interface EvaluatorServiceServer extends UntypedServiceImplementation {
-  /** Evaluates a policy version on the evaluation prompts, and streams results as prompts are done. */
+  /**
+   * Evaluates a policy version on the evaluation prompts, and streams results as prompts are done; what has been measured
+   * before is not measured again.
+   */
   evaluate: handleServerStreamingCall<EvaluateRequest, EvaluateResponse>;
   /** Streams the exact frontier of an inference-time procedure, by ascending KL. */
   streamFrontier: handleServerStreamingCall<StreamFrontierRequest, StreamFrontierResponse>;
 }
 
 export interface EvaluatorServiceClient extends Client {
-  /** Evaluates a policy version on the evaluation prompts, and streams results as prompts are done. */
+  /**
+   * Evaluates a policy version on the evaluation prompts, and streams results as prompts are done; what has been measured
+   * before is not measured again.
+   */
   evaluate(request: EvaluateRequest, options?: Partial<CallOptions>): ClientReadableStream<EvaluateResponse>;
   evaluate(
     request: EvaluateRequest,

@@ -95,8 +95,10 @@ export interface RunState {
     | undefined;
   /** Iterations that it will have. */
   iterations: number;
-  /** Whether it is being trained now. */
+  /** Whether it is worked on: neither stopped nor finished. */
   running: boolean;
+  /** Why the learner cannot go on, where it cannot; empty otherwise. */
+  failure: string;
 }
 
 /** What one PPO iteration did. */
@@ -544,7 +546,7 @@ export const WatchRunResponse: MessageFns<WatchRunResponse> = {
 };
 
 function createBaseRunState(): RunState {
-  return { runId: "", latest: undefined, iterations: 0, running: false };
+  return { runId: "", latest: undefined, iterations: 0, running: false, failure: "" };
 }
 
 export const RunState: MessageFns<RunState> = {
@@ -560,6 +562,9 @@ export const RunState: MessageFns<RunState> = {
     }
     if (message.running !== false) {
       writer.uint32(32).bool(message.running);
+    }
+    if (message.failure !== "") {
+      writer.uint32(42).string(message.failure);
     }
     return writer;
   },
@@ -607,6 +612,14 @@ export const RunState: MessageFns<RunState> = {
             }
 
             message.running = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.failure = reader.string();
             continue;
           }
         }
@@ -829,7 +842,10 @@ export const LearningStatistics: MessageFns<LearningStatistics> = {
 /** Starts, stops and inspects training runs. */
 export type PpoLearnerServiceService = typeof PpoLearnerServiceService;
 export const PpoLearnerServiceService = {
-  /** Starts a run, or resumes the one of that id. ALREADY_EXISTS if it is running. */
+  /**
+   * Starts a run, or goes on with the one of that id if it was stopped; does nothing if it is running. ALREADY_EXISTS if the
+   * run of that id has another experiment.
+   */
   startRun: {
     path: "/infalign.v1.PpoLearnerService/StartRun" as const,
     requestStream: false as const,
@@ -872,7 +888,10 @@ export const PpoLearnerServiceService = {
 } as const;
 
 export interface PpoLearnerServiceServer extends UntypedServiceImplementation {
-  /** Starts a run, or resumes the one of that id. ALREADY_EXISTS if it is running. */
+  /**
+   * Starts a run, or goes on with the one of that id if it was stopped; does nothing if it is running. ALREADY_EXISTS if the
+   * run of that id has another experiment.
+   */
   startRun: handleUnaryCall<StartRunRequest, StartRunResponse>;
   /** Stops a run after the iteration under way. NOT_FOUND if there is none of that id. */
   stopRun: handleUnaryCall<StopRunRequest, StopRunResponse>;
@@ -883,7 +902,10 @@ export interface PpoLearnerServiceServer extends UntypedServiceImplementation {
 }
 
 export interface PpoLearnerServiceClient extends Client {
-  /** Starts a run, or resumes the one of that id. ALREADY_EXISTS if it is running. */
+  /**
+   * Starts a run, or goes on with the one of that id if it was stopped; does nothing if it is running. ALREADY_EXISTS if the
+   * run of that id has another experiment.
+   */
   startRun(
     request: StartRunRequest,
     callback: (error: ServiceError | null, response: StartRunResponse) => void,

@@ -40,9 +40,9 @@ export interface ScoreResponse {
 export interface ListRewardModelsRequest {
 }
 
-/** The reward models that a scorer holds. */
+/** The reward models of all runs. */
 export interface ListRewardModelsResponse {
-  /** The proxy first, then the judge if there is one. */
+  /** Each once. */
   models: RewardModel[];
 }
 
@@ -297,7 +297,7 @@ export const RewardScorerServiceService = {
     responseSerialize: (value: ScoreResponse): Buffer => Buffer.from(ScoreResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ScoreResponse => ScoreResponse.decode(value),
   },
-  /** The reward models that this scorer holds. */
+  /** The reward models of the runs that are known here. */
   listRewardModels: {
     path: "/infalign.v1.RewardScorerService/ListRewardModels" as const,
     requestStream: false as const,
@@ -314,7 +314,7 @@ export const RewardScorerServiceService = {
 export interface RewardScorerServiceServer extends UntypedServiceImplementation {
   /** Scores a batch now. */
   score: handleUnaryCall<ScoreRequest, ScoreResponse>;
-  /** The reward models that this scorer holds. */
+  /** The reward models of the runs that are known here. */
   listRewardModels: handleUnaryCall<ListRewardModelsRequest, ListRewardModelsResponse>;
 }
 
@@ -335,7 +335,7 @@ export interface RewardScorerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ScoreResponse) => void,
   ): ClientUnaryCall;
-  /** The reward models that this scorer holds. */
+  /** The reward models of the runs that are known here. */
   listRewardModels(
     request: ListRewardModelsRequest,
     callback: (error: ServiceError | null, response: ListRewardModelsResponse) => void,
