@@ -6,6 +6,7 @@ import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { root } from '../workspace/workspace.mjs';
 import { provisionKafka } from './index.mjs';
+import { java } from './jars.mjs';
 
 const { services, volumes } = parse(readFileSync(join(root, 'infra', 'compose', 'kafka.yaml'), 'utf8'), {
   merge: true,
@@ -46,7 +47,9 @@ it('has settings that Kafka accepts', async () => {
       writeFileSync(file, lines.join('\n'));
       const id = services[name].environment.CLUSTER_ID;
       const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', id, '--config', file];
-      const output = execFileSync('java', ['-cp', join(jars, '*'), ...format], { encoding: 'utf8' });
+      const output = execFileSync(java, ['-XX:TieredStopAtLevel=1', '-cp', join(jars, '*'), ...format], {
+        encoding: 'utf8',
+      });
       expect(output).toContain(`Formatting metadata directory ${join(folder, name)}`);
     }
   } finally {

@@ -16,7 +16,7 @@ import {
 } from './clients.fixture.mjs';
 import { clusterStatus, startCluster, stopCluster } from './index.mjs';
 
-const root = mkdtempSync(join(tmpdir(), 'infalign-kafka-'));
+const root = mkdtempSync(join(tmpdir(), 'infalign kafka '));
 const onlyOnce = { retry: { retries: 0 } };
 const portOf = (address) => Number(address.split(':')[1]);
 
@@ -125,6 +125,19 @@ describe('a cluster of one node', () => {
 
     owner.kill('SIGKILL');
     await expect.poll(() => clusterStatus(folder).nodes, { timeout: 20_000 }).toEqual([{ id: 1 }]);
+  });
+});
+
+describe('kafkaAvailable', () => {
+  it('tells what is missing on a machine without Java, and how to get it', () => {
+    const program = `
+      import { kafkaAvailable } from ${JSON.stringify(new URL('index.mjs', import.meta.url).href)};
+      process.stdout.write(JSON.stringify(kafkaAvailable()));`;
+    const found = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+      env: { PATH: root },
+    });
+    expect(JSON.parse(found)).toEqual({ ok: false, missing: [expect.stringMatching(/Java 17.*openjdk-17/)] });
   });
 });
 
