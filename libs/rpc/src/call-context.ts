@@ -33,6 +33,8 @@ export interface OpenCall {
   context: CallContext;
   /** Aborts the signal, the first time. */
   abort(reason: RpcError): void;
+  /** Aborts it because the client is gone: at its deadline, or before. */
+  cancel(): void;
   /** To be called at the end: the deadline no longer matters. */
   close(): void;
 }
@@ -51,6 +53,12 @@ export function openCall(origin: CallOrigin): OpenCall {
   return {
     context: { method, callId: randomUUID(), caller, deadline, signal: controller.signal, traceparent },
     abort,
+    cancel: () =>
+      abort(
+        Date.now() >= deadline
+          ? deadlineExceeded(method)
+          : new RpcError('CANCELLED', 'CANCELLED', `${method}: cancelled`),
+      ),
     close: () => clearTimeout(timer),
   };
 }

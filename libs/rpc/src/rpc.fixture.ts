@@ -48,3 +48,22 @@ export function evaluatorClient(address: string, options: Omit<RpcClientOptions,
   onTestFinished(() => client.close());
   return client;
 }
+
+/** A promise that is resolved from elsewhere. */
+export function signalled<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+/** What a promise is rejected with. */
+export async function thrownBy(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}

@@ -112,7 +112,7 @@ async function serve(method: RpcMethod, call: ServerCall, policy: CallPolicy, an
   let outcome: RpcError | undefined;
   try {
     running.enter(open);
-    call.on('cancelled', () => open.abort(new RpcError('CANCELLED', 'CANCELLED', `${context.method}: cancelled`)));
+    call.on('cancelled', () => open.cancel());
     await answering.answer(context, (promise) => work.push(promise));
   } catch (thrown) {
     outcome = rpcError(thrown, context, policy.logger);
