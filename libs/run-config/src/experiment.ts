@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { InputError } from '@infalign/core';
 import { camelCase, type CamelCase } from './camel-case.js';
 import { experimentSchema, type ExperimentFile } from './experiment-schema.js';
+import { readConfiguration } from './read-configuration.js';
 import { readYaml } from './yaml-document.js';
 
 /** An experiment: every setting, checked, with its defaults filled in. Plain JSON data. */
@@ -29,24 +28,10 @@ export function parseExperiment(text: string, fileName: string): Experiment {
  * @throws InputError when the file cannot be read, or as `parseExperiment` does
  */
 export async function loadExperiment(path: string): Promise<Experiment> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-  const experiment = parseExperiment(text, path);
+  const experiment = parseExperiment(await readConfiguration(path, 'an experiment file'), path);
   const { dataset } = experiment;
   if (dataset.kind !== 'hh-rlhf' || dataset.path === undefined) return experiment;
   return { ...experiment, dataset: { ...dataset, path: resolve(dirname(path), dataset.path) } };
-}
-
-function unreadable(path: string, error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return new InputError(`${path}: no such file; name an experiment file`);
-  if (code === 'EISDIR') return new InputError(`${path}: is a folder; name an experiment file`);
-  if (code === 'EACCES') return new InputError(`${path}: permission denied; check who may read it`);
-  return error;
 }
 
 /** Like JSON.stringify, with the keys of every object in order, so that equal settings give equal text. */

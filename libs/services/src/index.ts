@@ -1,1 +1,10 @@
-export {};
+export { calibrator } from './calibrator.js';
+export { evaluator } from './evaluator.js';
+export { openStream } from './open-stream.js';
+export { policySampler } from './policy-sampler.js';
+export { ppoLearner } from './ppo-learner.js';
+export { rewardScorer } from './reward-scorer.js';
+export { runService, type RunServiceOptions } from './run-service.js';
+export { serviceMain, type ServiceProcess } from './service-main.js';
+export type { AssembledService, Service } from './service.js';
+export { openServiceParts, openStore, type ServiceParts, type StoreCredentials } from './service-parts.js';

@@ -97,8 +97,6 @@ export interface RunState {
   iterations: number;
   /** Whether it is worked on: neither stopped nor finished. */
   running: boolean;
-  /** Why the learner cannot go on, where it cannot; empty otherwise. */
-  failure: string;
 }
 
 /** What one PPO iteration did. */
@@ -546,7 +544,7 @@ export const WatchRunResponse: MessageFns<WatchRunResponse> = {
 };
 
 function createBaseRunState(): RunState {
-  return { runId: "", latest: undefined, iterations: 0, running: false, failure: "" };
+  return { runId: "", latest: undefined, iterations: 0, running: false };
 }
 
 export const RunState: MessageFns<RunState> = {
@@ -562,9 +560,6 @@ export const RunState: MessageFns<RunState> = {
     }
     if (message.running !== false) {
       writer.uint32(32).bool(message.running);
-    }
-    if (message.failure !== "") {
-      writer.uint32(42).string(message.failure);
     }
     return writer;
   },
@@ -612,14 +607,6 @@ export const RunState: MessageFns<RunState> = {
             }
 
             message.running = reader.bool();
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.failure = reader.string();
             continue;
           }
         }

@@ -1,0 +1,11 @@
+import { calibrator, serviceMain } from '@infalign/services';
+
+process.exitCode = await serviceMain(calibrator, {
+  args: process.argv.slice(2),
+  environment: process.env,
+  onSignal(end) {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end);
+  },
+  print: (text) => process.stdout.write(text),
+  printError: (text) => process.stderr.write(text),
+});

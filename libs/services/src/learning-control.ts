@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RunState } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
+import { learningHistory, runIdOf, startRun, type PipelineRun } from '@infalign/pipeline';
+import { experimentHash, parseExperiment } from '@infalign/run-config';
+import { outgoing, topics } from '@infalign/rollout-stream';
+import { RpcError } from '@infalign/rpc';
+import type { LearningServiceOptions } from '@infalign/stage-learning';
+import type { ServiceParts } from './service-parts.js';
+
+/** How often a run that is watched is looked at. */
+const lookMs = 300;
+
+/** Starts, stops and inspects runs: what the learner's calls do. Any learner can do it for all runs. */
+export function learningControl({ stream, store, runs }: ServiceParts): LearningServiceOptions {
+  async function known(runId: string): Promise<PipelineRun | undefined> {
+    return (await runs.all()).find(({ record }) => record.runId === runId);
+  }
+
+  async function state(runId: string): Promise<RunState | undefined> {
+    const run = await known(runId);
+    if (!run) return undefined;
+    const iterations = run.policyRun ? run.experiment.ppo.iterations : 0;
+    const latest = (await runs.versions(runId)).at(-1);
+    const running = !run.record.stopped && (latest?.version ?? 0) < iterations;
+    return { runId, latest, iterations, running };
+  }
+
+  async function setStopped(runId: string, stopped: boolean): Promise<void> {
+    const { record } = (await known(runId))!;
+    if (record.stopped !== stopped) await stream.append([outgoing(topics.runs, { ...record, stopped })]);
+  }
+
+  return {
+    async start({ runId, experiment: text, step, checkpoints }) {
+      const experiment = parseExperiment(text, 'experiment');
+      const ownId = runIdOf(experiment, step);
+      if (runId !== ownId) {
+        throw new InputError(
+          `run_id: ${JSON.stringify(runId)} is not the id of step ${step} of this experiment, which is ${JSON.stringify(ownId)}`,
+        );
+      }
+      const before = await known(runId);
+      if (before && experimentHash(before.experiment) !== experimentHash(experiment)) {
+        throw new RpcError('ALREADY_EXISTS', 'RUN_DIFFERS', `run ${runId} has another experiment`, {
+          remedy: 'give the experiment another name',
+        });
+      }
+      if (before) await setStopped(runId, false);
+      else await startRun(stream, store, { experiment, step, checkpoints });
+    },
+    stop: (runId) => setStopped(runId, true),
+    state,
+    async *statistics(runId, signal) {
+      const run = (await known(runId))!;
+      for (let told = 0; ;) {
+        const current = (await state(runId))!;
+        const version = current.latest?.version ?? 0;
+        if (version > told) {
+          const history = await learningHistory(store, run, version);
+          for (const statistics of history.slice(told)) yield statistics;
+          told = version;
+        } else if (!current.running) return;
+        signal.throwIfAborted();
+        await sleep(lookMs, undefined, { signal }).catch(() => undefined);
+      }
+    },
+  };
+}

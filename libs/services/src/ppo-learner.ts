@@ -1,0 +1,19 @@
+import { PpoLearnerServiceService } from '@infalign/contracts';
+import { implement } from '@infalign/rpc';
+import { learningService } from '@infalign/stage-learning';
+import { learningControl } from './learning-control.js';
+import { serveLearning } from './serve-learning.js';
+import type { Service } from './service.js';
+
+/** Trains policies. */
+export const ppoLearner: Service = {
+  name: 'ppoLearner',
+  title: 'ppo-learner',
+  computes: true,
+  assemble(parts) {
+    return {
+      calls: implement(PpoLearnerServiceService, learningService(learningControl(parts))),
+      serve: (signal) => serveLearning(parts, signal),
+    };
+  },
+};

@@ -1,0 +1,57 @@
+import { startRpcServer } from '@infalign/rpc';
+import type { Services } from '@infalign/run-config';
+import type { Logger } from '@infalign/telemetry';
+import { openServiceParts, type StoreCredentials } from './service-parts.js';
+import type { Service } from './service.js';
+
+/** Where and how long a service runs. */
+export interface RunServiceOptions {
+  readonly services: Services;
+  readonly logger: Logger;
+  /** Ends the service: it takes nothing new, finishes what is under way, and leaves its group. */
+  readonly signal: AbortSignal;
+  /** Instead of the port in the settings, where several of a service run on one machine. */
+  readonly port?: number;
+  readonly credentials?: StoreCredentials;
+  /** Called with the address of the service when it can be called. */
+  readonly onListening?: (address: string) => void;
+}
+
+/**
+ * Runs a service until the signal is aborted.
+ *
+ * @throws InputError if the settings cannot be used; what else goes wrong: the service is of no more use then, and what it
+ *   had under way is done by another one, or by itself when it is started again
+ */
+export async function runService(service: Service, options: RunServiceOptions): Promise<void> {
+  const { services, logger, signal } = options;
+  const { rpc, drainSeconds } = services;
+  const parts = await openServiceParts(service.title, services, logger, options.credentials);
+  try {
+    const { calls, serve } = service.assemble(parts);
+    const server = await startRpcServer({
+      services: [calls],
+      host: rpc.host,
+      port: options.port ?? services.services[service.name].port,
+      plaintext: rpc.plaintext,
+      ...(rpc.tls && { tls: rpc.tls }),
+      ...(rpc.tokensFile !== undefined && { authorisation: { tokenFile: rpc.tokensFile } }),
+      limits: { maxMessageBytes: rpc.maxMessageMib * 2 ** 20, maxRunningCalls: rpc.maxRunningCalls },
+      logger,
+    });
+    const drained = new Promise<void>((resolve) => {
+      const drain = (): void => void server.drain(drainSeconds * 1000).then(resolve);
+      if (signal.aborted) drain();
+      else signal.addEventListener('abort', drain, { once: true });
+    });
+    try {
+      options.onListening?.(server.address);
+      await serve(signal);
+      await drained;
+    } finally {
+      await server.drain(drainSeconds * 1000);
+    }
+  } finally {
+    await parts.close();
+  }
+}

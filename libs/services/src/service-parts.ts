@@ -1,0 +1,64 @@
+import { openCheckpointStore, type CheckpointStore } from '@infalign/checkpoint';
+import { createModelCache, followRuns, type ModelCache, type Runs } from '@infalign/pipeline';
+import type { RolloutStream } from '@infalign/rollout-stream';
+import type { Services } from '@infalign/run-config';
+import type { Logger } from '@infalign/telemetry';
+import { openStream } from './open-stream.js';
+
+/** What services are assembled from. */
+export interface ServiceParts {
+  readonly stream: RolloutStream;
+  readonly store: CheckpointStore;
+  readonly runs: Runs;
+  readonly models: ModelCache;
+  readonly logger: Logger;
+  /** Closes them all. */
+  close(): Promise<void>;
+}
+
+/** Keys for a checkpoint store in S3. */
+export interface StoreCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+/**
+ * Opens what a service needs.
+ *
+ * @param name of the service, as brokers see it
+ * @param credentials of the checkpoint store, where it is in S3 and they are in the environment
+ * @throws InputError if the brokers or the store cannot be used
+ */
+export async function openServiceParts(
+  name: string,
+  services: Services,
+  logger: Logger,
+  credentials?: StoreCredentials,
+): Promise<ServiceParts> {
+  const store = openStore(services, credentials);
+  const stream = await openStream(name, services, logger);
+  const runs = await followRuns(stream, store);
+  const models = createModelCache(store, services.modelsInMemory);
+  return {
+    stream,
+    store,
+    runs,
+    models,
+    logger,
+    async close() {
+      await runs.close();
+      await stream.close();
+      await store.close();
+      models.dispose();
+    },
+  };
+}
+
+/** Opens the checkpoint store that services share. @throws InputError if its address is malformed */
+export function openStore({ store, storeCache }: Services, credentials?: StoreCredentials): CheckpointStore {
+  return openCheckpointStore(store, {
+    ...(credentials && { credentials }),
+    ...(storeCache !== undefined && { cacheFolder: storeCache }),
+  });
+}
