@@ -25,10 +25,13 @@ export interface EvaluationRequestStageOptions {
    *
    * @throws InputError if the run is unknown
    */
-  requests(runId: string, policyVersion: number): Promise<readonly SamplingRequest[]>;
+  readonly requests: (runId: string, policyVersion: number) => Promise<readonly SamplingRequest[]>;
 }
 
-/** Asks for the evaluation of final policies: `policy.versions` in, `sampling.requests` out. */
+/**
+ * Asks for the evaluation of final policies: `policy.versions` in, `sampling.requests` out. Versions of an unknown run are
+ * dead letters.
+ */
 export function evaluationRequestStage({ requests }: EvaluationRequestStageOptions): Stage<PolicyVersion> {
   return {
     name: 'evaluator-requests',
@@ -37,9 +40,15 @@ export function evaluationRequestStage({ requests }: EvaluationRequestStageOptio
     open: () =>
       Promise.resolve({
         async process(records) {
-          const { runId, version, final } = records[0]!.value;
-          const wanted = final ? await requests(runId, version) : [];
-          return { outputs: wanted.map((request) => outgoing(topics.samplingRequests, request)), consumed: 1 };
+          const [record] = records;
+          const { runId, version, final } = record!.value;
+          try {
+            const wanted = final ? await requests(runId, version) : [];
+            return { outputs: wanted.map((request) => outgoing(topics.samplingRequests, request)), consumed: 1 };
+          } catch (error) {
+            if (!(error instanceof InputError)) throw error;
+            return { outputs: [refused(record!, error.message)], consumed: 1 };
+          }
         },
       }),
   };
@@ -60,7 +69,7 @@ export interface EvaluationStageOptions {
    * @returns nothing where the run trains no policy: its rollouts pass by
    * @throws InputError if the run is unknown or has not announced that version, or its checkpoint is gone or damaged
    */
-  measuredPolicy(runId: string, version: number): Promise<MeasuredPolicy | undefined>;
+  readonly measuredPolicy: (runId: string, version: number) => Promise<MeasuredPolicy | undefined>;
 }
 
 /** Rollouts that are looked at together to find the batches among them; more where a batch is larger. */

@@ -10,7 +10,7 @@ export interface EvaluationServiceOptions {
    *
    * @throws InputError if the run is unknown, trains no policy, or has not announced that version
    */
-  evaluate(runId: string, policyVersion: number, signal: AbortSignal): AsyncIterable<EvaluationResult>;
+  readonly evaluate: (runId: string, policyVersion: number, signal: AbortSignal) => AsyncIterable<EvaluationResult>;
 }
 
 /** Points of a frontier that a call may ask for: each takes milliseconds. */

@@ -20,7 +20,7 @@ export interface SamplingStageOptions {
    *
    * @throws InputError if the run has not announced it, or its checkpoint is gone or damaged
    */
-  policy(runId: string, version: PolicyVersion['version']): Promise<LanguageModel>;
+  readonly policy: (runId: string, version: PolicyVersion['version']) => Promise<LanguageModel>;
 }
 
 /** Requests that are looked at together to find the batches among them. */

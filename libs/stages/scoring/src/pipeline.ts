@@ -18,7 +18,7 @@ export interface ScoringStageOptions {
    *
    * @throws InputError if the run is unknown, or a checkpoint is gone or damaged
    */
-  scorers(runId: string): Promise<RunScorers>;
+  readonly scorers: (runId: string) => Promise<RunScorers>;
 }
 
 /** Rollouts that are looked at together to find the batches among them; more where a batch is larger. */
