@@ -215,6 +215,48 @@ describe('a new prompt', () => {
     ]);
   });
 
+  it('is pooled to the same bits after a restart, whichever prompt changed last', async () => {
+    const pooling = calibrationRun({ minimumReferences: 3, newPrompts: 'pool' });
+    const pool = [3, 7, 10, 11, 13, 17].map((size, prompt) =>
+      references(`p${prompt}`, [1, ...Array.from({ length: size - 1 }, () => 9)]),
+    );
+    const change = references('p0', [1, 9, 9]);
+    const asked = [2, 2].map((reward) => training('new', reward));
+    const live = open({ run: pooling });
+    const restarted = open({ run: pooling });
+    await live.calibrate([...pool.flat(), asked[0]!]);
+    const expected = await live.calibrate([...change, asked[1]!]);
+    await restarted.calibrate([...pool.flat(), asked[0]!, ...change]);
+    await restarted.restart();
+    expect((await restarted.calibrate([asked[1]!])).calibrated).toEqual(expected.calibrated);
+  });
+
+  it('is pooled without the correction for a finite number of its own references', async () => {
+    const pooling = calibrationRun({ minimumReferences: 2, newPrompts: 'pool', transform: 'exp:10', corrected: true });
+    const { calibrated } = await open({ run: pooling }).calibrate([
+      ...references('a', [0, 2]),
+      training('a', 1),
+      training('new', 1),
+    ]);
+    const { apply, mean, standardDeviation } = pooling.training!.transformation;
+    expect(rewards(calibrated)).toEqual([0.5, 0.5]);
+    expect(calibrated[1]!.transformedReward).toBeCloseTo((apply(0.5) - mean) / standardDeviation, 12);
+    // The estimate without bias is lower.
+    expect(calibrated[0]!.transformedReward).toBeLessThan(calibrated[1]!.transformedReward - 0.01);
+  });
+
+  it('has a rollout that comes twice calibrated once', async () => {
+    const stream = open({ run });
+    const twice = training('a', 1);
+    const other = training('a', 2);
+    const { held } = await stream.calibrate([twice, other, twice]);
+    expect(held.map(({ scored }) => scored!.rollout!.rolloutId)).toEqual(
+      [other, twice].map(({ rollout }) => rollout!.rolloutId),
+    );
+    const { calibrated } = await stream.calibrate(references('a', [0, 0, 0]));
+    expect(ids(calibrated)).toEqual([other, twice].map(({ rollout }) => rollout!.rolloutId));
+  });
+
   it('is pooled with the prompts of its own partition, run and reward model only', async () => {
     const pooling = calibrationRun({ minimumReferences: 1, newPrompts: 'pool' });
     const stream = open({ run: pooling, other: pooling }, 2);
