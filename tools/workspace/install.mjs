@@ -14,12 +14,19 @@ export async function installWorkspace() {
   await provisionTensorflow(join(root, 'node_modules', '@tensorflow', 'tfjs-node'));
 }
 
-/** Compiles the workspace's TypeScript (incrementally) so that `npx infalign` runs. */
+/** The programs of the workspace: the command line, and the services that it starts. */
+export const programs = ['infalign', 'policy-sampler', 'reward-scorer', 'calibrator', 'ppo-learner', 'evaluator'];
+
+/** Compiles the workspace's TypeScript (incrementally) so that `npx infalign` and the services run. */
 export function buildWorkspace() {
   step('compiling TypeScript', () =>
     execFileSync(
       process.execPath,
-      [join(root, 'node_modules/typescript/bin/tsc'), '--build', 'apps/infalign/tsconfig.lib.json'],
+      [
+        join(root, 'node_modules/typescript/bin/tsc'),
+        '--build',
+        ...programs.map((name) => `apps/${name}/tsconfig.lib.json`),
+      ],
       {
         cwd: root,
         stdio: ['ignore', 2, 2],

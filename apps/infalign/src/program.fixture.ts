@@ -19,7 +19,9 @@ declare module 'vitest' {
 export default function buildProgram(project: TestProject): void {
   const root = fileURLToPath(new URL('../../..', import.meta.url));
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  execFileSync(process.execPath, [compiler, '--build', 'apps/infalign/tsconfig.lib.json'], {
+  const programs = ['infalign', 'policy-sampler', 'reward-scorer', 'calibrator', 'ppo-learner', 'evaluator'];
+  const projects = programs.map((name) => `apps/${name}/tsconfig.lib.json`);
+  execFileSync(process.execPath, [compiler, '--build', ...projects], {
     cwd: root,
     stdio: 'inherit',
   });

@@ -2,10 +2,16 @@ import { InputError } from '@infalign/core';
 import { Command, CommanderError } from 'commander';
 import { calibrateCommand } from './commands/calibrate.js';
 import { doctorCommand } from './commands/doctor.js';
+import { downCommand } from './commands/down.js';
+import { replayCommand } from './commands/replay.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { runStepCommand } from './commands/run-step.js';
+import { statusCommand } from './commands/status.js';
+import { superviseCommand } from './commands/supervise.js';
+import { tailCommand } from './commands/tail.js';
 import { theoryCommand } from './commands/theory.js';
+import { upCommand } from './commands/up.js';
 import { winRateCommand } from './commands/win-rate.js';
 import { Interruption } from './interruption.js';
 
@@ -20,6 +26,11 @@ const COMMANDS: readonly (() => Command)[] = [
   theoryCommand,
   calibrateCommand,
   winRateCommand,
+  upCommand,
+  statusCommand,
+  tailCommand,
+  replayCommand,
+  downCommand,
   doctorCommand,
 ];
 
@@ -43,7 +54,9 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .showHelpAfterError('(--help shows the options, with examples)')
     .exitOverride();
   for (const command of COMMANDS) program.addCommand(command().copyInheritedSettings(program));
-  program.addCommand(runStepCommand().copyInheritedSettings(program), { hidden: true });
+  for (const command of [runStepCommand, superviseCommand]) {
+    program.addCommand(command().copyInheritedSettings(program), { hidden: true });
+  }
 
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -1,5 +1,6 @@
 export type { CarryOut } from './carry-out.js';
 export { carryOutHere } from './carry-out-here.js';
+export { carryOutOnServices, type ServicesOptions } from './carry-out-on-services.js';
 export { experimentFolder, type ExperimentFolder, type StepTimes } from './experiment-folder.js';
 export { planSteps } from './plan.js';
 export {

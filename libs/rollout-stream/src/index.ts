@@ -32,5 +32,5 @@ export {
   type RecordPosition,
   type Topic,
 } from './topic.js';
-export { calibrationKey, deadLetterTopic, isDeadLetterTopic, topics } from './topics.js';
+export { allTopics, calibrationKey, deadLetterTopic, isDeadLetterTopic, topics } from './topics.js';
 export type { Worker, WorkerProgress } from './worker.js';

@@ -145,3 +145,8 @@ export function deadLetterTopic(topic: Topic): Topic<DeadLetter> {
     key: (letter) => `${letter.topic}/${letter.partition}/${letter.offset}`,
   };
 }
+
+/** Every topic, those of dead letters included. */
+export function allTopics(): Topic[] {
+  return Object.values<Topic>(topics).flatMap((topic) => [topic, deadLetterTopic(topic)]);
+}

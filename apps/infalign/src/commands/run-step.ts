@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '@infalign/core';
 import { Command } from 'commander';
+import { servicesOptions } from '../services-options.js';
 import { stepCommandName, type StepMessage } from '../step-process.js';
 
 /** The process of one step of an experiment, as `infalign run` starts it. */
@@ -10,21 +11,23 @@ export function runStepCommand(): Command {
     .description('Runs one step of an experiment; started by infalign run.')
     .argument('<step>', 'name of the step')
     .requiredOption('--out <folder>', 'folder of the experiment')
+    .option('--services <file>', 'where the services run that carry out its run')
     .action(runStepHere);
 }
 
-async function runStepHere(name: string, { out }: { out: string }): Promise<void> {
+async function runStepHere(name: string, { out, services }: { out: string; services?: string }): Promise<void> {
   // The process that started this one is gone, or asks it to end: what has been stored is enough to go on from.
   const end = (): never => process.exit(1);
   process.on('disconnect', end);
   try {
     await import('@tensorflow/tfjs-node');
-    const { carryOutHere, experimentFolder, openExperiment, runStep } = await import('@infalign/experiment');
+    const { carryOutHere, carryOutOnServices, experimentFolder, openExperiment, runStep } =
+      await import('@infalign/experiment');
     await runStep(name, {
       experiment: openExperiment(out),
       folder: experimentFolder(out),
       cacheFolder: process.env.INFALIGN_CACHE ?? join(homedir(), '.cache', 'infalign'),
-      carryOut: carryOutHere,
+      carryOut: services === undefined ? carryOutHere : carryOutOnServices(await servicesOptions(services)),
       progress: (phase, done, total) => send({ kind: 'progress', phase, done, total }),
     });
     process.off('disconnect', end);

@@ -39,8 +39,6 @@ export interface StartRunRequest {
   step: string;
   /** Where the experiment's checkpoints lie in the checkpoint store: relative, without `..`. */
   checkpoints: string;
-  /** The run whose reference rollouts rewards are calibrated against; empty where the step samples references. */
-  referenceRunId: string;
 }
 
 /** The run that was started. */
@@ -132,7 +130,7 @@ export interface LearningStatistics {
 }
 
 function createBaseStartRunRequest(): StartRunRequest {
-  return { runId: "", experiment: "", step: "", checkpoints: "", referenceRunId: "" };
+  return { runId: "", experiment: "", step: "", checkpoints: "" };
 }
 
 export const StartRunRequest: MessageFns<StartRunRequest> = {
@@ -148,9 +146,6 @@ export const StartRunRequest: MessageFns<StartRunRequest> = {
     }
     if (message.checkpoints !== "") {
       writer.uint32(34).string(message.checkpoints);
-    }
-    if (message.referenceRunId !== "") {
-      writer.uint32(42).string(message.referenceRunId);
     }
     return writer;
   },
@@ -198,14 +193,6 @@ export const StartRunRequest: MessageFns<StartRunRequest> = {
             }
 
             message.checkpoints = reader.string();
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.referenceRunId = reader.string();
             continue;
           }
         }

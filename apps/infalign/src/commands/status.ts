@@ -1,0 +1,67 @@
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { isAlive, startedServices } from '../service-processes.js';
+import { defaultServicesFolder, servicesFileName, servicesOptions } from '../services-options.js';
+import { writeStandardOutput } from '../standard-output.js';
+
+/** `infalign status`: services, runs and what waits. */
+export function statusCommand(): Command {
+  return new Command('status')
+    .summary('show the services of this machine, their runs and what waits')
+    .description(
+      `Shows the processes that infalign up has started, how many records wait for each service, how many could not be used
+(dead letters), and how far the runs are.`,
+    )
+    .option('--folder <folder>', 'as given to infalign up', defaultServicesFolder)
+    .option('--json', 'write one JSON object')
+    .addHelpText('after', '\nExamples:\n  infalign status\n  infalign status --json')
+    .action(async (options: { folder: string; json?: boolean }) => {
+      const folder = resolve(options.folder);
+      const started = startedServices(folder);
+      const processes = (started?.processes ?? []).map((each) => ({ ...each, alive: isAlive(each.pid) }));
+      const stream = await streamStatus(join(folder, servicesFileName));
+      const status = { processes, ...stream };
+      await writeStandardOutput(options.json === true ? `${JSON.stringify(status)}\n` : formatted(status));
+      if (processes.length === 0 || processes.some(({ alive }) => !alive)) process.exitCode = 1;
+    });
+}
+
+async function streamStatus(servicesFile: string) {
+  const { streamOverview } = await import('@infalign/services');
+  const { services, logger, credentials } = await servicesOptions(servicesFile);
+  return await streamOverview(services, logger, credentials);
+}
+
+type Status = Awaited<ReturnType<typeof streamStatus>> & {
+  readonly processes: readonly {
+    readonly title: string;
+    readonly replica: number;
+    readonly pid: number;
+    readonly address?: string;
+    readonly restarts: number;
+    readonly alive: boolean;
+  }[];
+};
+
+function formatted({ processes, lag, deadLetters, runs }: Status): string {
+  const services = processes.map(
+    ({ title, replica, address, pid, restarts, alive }) =>
+      `${alive ? '✓' : '✗'} ${`${title} ${replica}`.padEnd(18)} ${address ?? 'not listening'} (process ${pid}` +
+      `${restarts > 0 ? `, started anew ${restarts} times` : ''})\n`,
+  );
+  const waiting = lag.map(({ group, topic, records }) => `  ${group.padEnd(20)} ${records} of ${topic}\n`);
+  const letters = deadLetters.map(({ topic, records }) => `  ${topic.padEnd(32)} ${records}\n`);
+  const progress = runs.map(
+    ({ runId, iteration, iterations, state }) =>
+      `  ${runId}: ${state}${iterations > 0 ? `, ${iteration} of ${iterations} iterations` : ''}\n`,
+  );
+  return [
+    processes.length === 0 ? 'No services are up.\n' : services.join(''),
+    'Records that wait:\n',
+    ...waiting,
+    deadLetters.length === 0 ? 'No dead letters.\n' : 'Dead letters:\n',
+    ...letters,
+    runs.length === 0 ? 'No runs.\n' : 'Runs:\n',
+    ...progress,
+  ].join('');
+}

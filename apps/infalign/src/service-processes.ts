@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writeFileAtomically } from '@infalign/checkpoint';
+import { InputError } from '@infalign/core';
+
+/** The services, in the order in which rollouts meet them. */
+export const serviceTitles = ['policy-sampler', 'reward-scorer', 'calibrator', 'ppo-learner', 'evaluator'] as const;
+export type ServiceTitle = (typeof serviceTitles)[number];
+
+/** One process of a service. */
+export interface ServiceProcess {
+  readonly title: ServiceTitle;
+  /** Counted from 1: several of a service share its work. */
+  readonly replica: number;
+  readonly pid: number;
+  /** Where it is called; missing until it listens. */
+  readonly address?: string;
+  /** How often it was started anew. */
+  readonly restarts: number;
+}
+
+/** What `infalign up` has started. */
+export interface StartedServices {
+  /** The process that starts services anew when they end. */
+  readonly supervisor: number;
+  /** Folder of the development broker, where one was started with them. */
+  readonly brokerFolder?: string;
+  readonly processes: readonly ServiceProcess[];
+}
+
+const stateName = 'processes.json';
+
+/** What was started with a folder; nothing if nothing was, or it was taken down. */
+export function startedServices(folder: string): StartedServices | undefined {
+  const file = join(folder, stateName);
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as StartedServices;
+  } catch {
+    throw new InputError(`${file}: is damaged. End what it was about by hand, and delete it.`);
+  }
+}
+
+/** Keeps what was started. */
+export function keepStartedServices(folder: string, started: StartedServices): void {
+  writeFileAtomically(join(folder, stateName), `${JSON.stringify(started, undefined, 2)}\n`);
+}
+
+/** Where the state is kept. */
+export function startedServicesFile(folder: string): string {
+  return join(folder, stateName);
+}
+
+/** The program of a service. */
+export function serviceProgram(title: ServiceTitle): string {
+  return fileURLToPath(new URL(`../../${title}/bin/${title}.js`, import.meta.url));
+}
+
+/** Whether a process of that number is there. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,186 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readCheckpoint, writeFileAtomically, type CheckpointStore } from '@infalign/checkpoint';
+import { PpoLearnerServiceService } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
+import {
+  checkpointNames,
+  experimentId,
+  firstRequests,
+  learningHistory,
+  pipelineRun,
+  readText,
+  runIdOf,
+  stepNames,
+  type PipelineRun,
+} from '@infalign/pipeline';
+import { formatExperiment, type Services } from '@infalign/run-config';
+import { isPoison, topics, type RolloutStream, type Topic } from '@infalign/rollout-stream';
+import { createRpcClient, RpcError } from '@infalign/rpc';
+import { openStore, openStream, type StoreCredentials } from '@infalign/services';
+import type { Logger } from '@infalign/telemetry';
+import type { CarryOut } from './carry-out.js';
+import type { ExperimentFolder } from './experiment-folder.js';
+import { runProgress, type RunProgress } from './run-progress.js';
+import type { StepContext } from './step-context.js';
+
+/** The services that runs are carried out on. */
+export interface ServicesOptions {
+  readonly services: Services;
+  readonly logger: Logger;
+  readonly credentials?: StoreCredentials;
+}
+
+/** A run may take so long. */
+const runDeadlineMs = 30 * 24 * 3_600_000;
+
+/** Topics that results are collected from. */
+const collectedTopics: readonly Topic[] = [topics.rolloutScored, topics.evaluationResults];
+
+/**
+ * Carries out runs on services: publishes what the run needs to their checkpoint store, has the learner start it, and
+ * follows it to its end.
+ */
+export function carryOutOnServices({ services, logger, credentials }: ServicesOptions): CarryOut {
+  return async ({ step }, context, collect) => {
+    const { experiment, folder } = context;
+    const runId = runIdOf(experiment, step);
+    const store = openStore(services, credentials);
+    const stream = await openStream('infalign', services, logger);
+    try {
+      await publishCheckpoints(store, experimentId(experiment), folder);
+      const offsets = await offsetsBefore(stream, join(folder.step(step), 'offsets.json'));
+      const learner = createRpcClient(PpoLearnerServiceService, {
+        address: services.services.ppoLearner.address ?? `127.0.0.1:${services.services.ppoLearner.port}`,
+        plaintext: services.client.plaintext,
+        ...(services.client.tls && { tls: services.client.tls }),
+        ...(services.client.tokenFile !== undefined && { tokenFile: services.client.tokenFile }),
+      });
+      try {
+        await learner.startRun({
+          runId,
+          experiment: formatExperiment(experiment),
+          step,
+          checkpoints: experimentId(experiment),
+        });
+        const record = (await stream.table(topics.runs)).get(runId)!;
+        const run = pipelineRun(record);
+        const progress = runProgress(run, context);
+        if (run.policyRun) {
+          await watch(runId, learner, progress);
+          await evaluated(run, stream, offsets, context, progress);
+        } else await sampled(run, stream, offsets, context, progress);
+        const history = run.policyRun ? await learningHistory(store, run, experiment.ppo.iterations) : [];
+        return await collect({ runId, stream, from: (name) => offsets[name], history });
+      } finally {
+        learner.close();
+      }
+    } finally {
+      await stream.close();
+      await store.close();
+    }
+  };
+}
+
+type Offsets = Readonly<Record<string, readonly number[]>>;
+
+/** The checkpoints of the steps before, brought to the services' store; what is there already is not brought again. */
+async function publishCheckpoints(store: CheckpointStore, place: string, folder: ExperimentFolder): Promise<void> {
+  for (const name of Object.values(checkpointNames)) {
+    const path = folder.step(name);
+    if (!existsSync(path) || (await store.has(`${place}/${name}`))) continue;
+    const { files, metadata } = readCheckpoint(path);
+    await store.publish(`${place}/${name}`, files, metadata);
+  }
+}
+
+/** Where topics stood before the run was first started: there is nothing of it before. Kept for when it is resumed. */
+async function offsetsBefore(stream: RolloutStream, file: string): Promise<Offsets> {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Offsets;
+  const offsets: Record<string, number[]> = {};
+  for (const topic of collectedTopics) offsets[topic.name] = await stream.endOffsets(topic);
+  writeFileAtomically(file, `${JSON.stringify(offsets)}\n`);
+  return offsets;
+}
+
+type Learner = ReturnType<typeof createRpcClient<typeof PpoLearnerServiceService>>;
+
+/** Follows a run until its learning is over, also while the learner is away for a time. */
+async function watch(runId: string, learner: Learner, progress: RunProgress): Promise<void> {
+  for (;;) {
+    try {
+      for await (const { statistics } of learner.watchRun({ runId }, { deadlineMs: runDeadlineMs })) {
+        await progress.learned(statistics!.iteration);
+      }
+      const { state } = await learner.getRun({ runId });
+      if (state!.running) continue;
+      if ((state!.latest?.version ?? 0) >= state!.iterations) return;
+      throw new InputError(`run ${runId} was stopped: start it again with --resume`);
+    } catch (error) {
+      if (!(error instanceof RpcError && error.code === 'UNAVAILABLE')) throw error;
+    }
+  }
+}
+
+/** Waits until every evaluation prompt of a policy's run has its result. */
+async function evaluated(
+  { record: { runId } }: PipelineRun,
+  stream: RolloutStream,
+  offsets: Offsets,
+  { experiment }: StepContext,
+  progress: RunProgress,
+): Promise<void> {
+  const prompts = new Set<string>();
+  await follow(stream, topics.evaluationResults, offsets, (result) => {
+    if (result.runId !== runId || result.policyVersion !== experiment.ppo.iterations) return false;
+    if (prompts.has(result.promptId)) return false;
+    prompts.add(result.promptId);
+    progress.evaluated(1);
+    return prompts.size === experiment.prompts.evaluation;
+  });
+}
+
+/** Waits until all reference rollouts of a run are scored, and, where they are what rewards are calibrated with, in place. */
+async function sampled(
+  run: PipelineRun,
+  stream: RolloutStream,
+  offsets: Offsets,
+  { folder }: StepContext,
+  progress: RunProgress,
+): Promise<void> {
+  const { runId, step } = run.record;
+  const { prompts } = readText(folder.step(checkpointNames.text));
+  const wanted = firstRequests(run, prompts, stream.partitions).reduce((total, { samples }) => total + samples, 0);
+  const rollouts = new Set<string>();
+  await follow(stream, topics.rolloutScored, offsets, ({ rollout }) => {
+    if (rollout!.runId !== runId || rollouts.has(rollout!.rolloutId)) return false;
+    rollouts.add(rollout!.rolloutId);
+    progress.sampled(1);
+    return rollouts.size === wanted;
+  });
+  if (step !== stepNames.trainingReferences) return;
+  const references = new Map<string, number>();
+  await follow(stream, topics.calibrationState, {}, (state) => {
+    if (state.runId === runId) references.set(state.promptId, state.seen);
+    return prompts.train.every(({ id }) => (references.get(id) ?? 0) >= run.experiment.calibration.references);
+  });
+}
+
+/** Reads a topic until what is looked for is there. */
+async function follow<T>(
+  stream: RolloutStream,
+  topic: Topic<T>,
+  offsets: Offsets,
+  isFound: (record: T) => boolean,
+): Promise<void> {
+  const reader = await stream.follow(topic, offsets[topic.name]);
+  try {
+    for (;;) {
+      const records = await reader.read(1000);
+      for (const record of records) if (!isPoison(record) && isFound(record.value)) return;
+      if (records.length === 0) await reader.changed(1000);
+    }
+  } finally {
+    await reader.close();
+  }
+}
