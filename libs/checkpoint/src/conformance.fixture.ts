@@ -136,11 +136,11 @@ export function describeCheckpointStore(title: string, openPlace: () => Promise<
 
     it('keeps what retention names and what is no checkpoint, and deletes the rest', async () => {
       for (const name of ['a/v1', 'a/v2', 'a/v3', 'b/v1']) await store.publish(name, files, null);
-      await storage.put('a/notes.txt', Buffer.from(''));
+      await storage.put('a/tables/notes.txt', Buffer.from(''));
       await store.retain('a', new Set(['a/v2', 'a/v3']));
       expect(await store.list('')).toEqual(['a/v2', 'a/v3', 'b/v1']);
       expect((await keys()).filter((key) => key.startsWith('a/v1'))).toEqual([]);
-      expect(await keys()).toContain('a/notes.txt');
+      expect(await keys()).toContain('a/tables/notes.txt');
       for (const name of ['a/v2', 'a/v3', 'b/v1']) await store.read(name);
       await expect(store.retain('a', new Set(['v2']))).rejects.toThrow('is not there');
       expect(await store.list('a')).toEqual(['a/v2', 'a/v3']);

@@ -19,9 +19,9 @@ export function acquireLock(file: string, what: string): () => void {
       const held = readIfThere(file);
       if (held === undefined) continue;
       const holder = parseIdentity(held);
-      if (held === own || (holder && isAlive(holder))) {
+      if (holder && isAlive(holder)) {
         throw new InputError(
-          `${file}: ${what} is in use by process ${holder?.pid ?? process.pid}. Wait for it to end, or stop it; two ` +
+          `${file}: ${what} is in use by process ${holder.pid}. Wait for it to end, or stop it; two ` +
             'processes cannot write there at a time.',
         );
       }

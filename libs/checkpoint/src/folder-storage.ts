@@ -55,7 +55,11 @@ export function openFolderStorage(folder: string): ObjectStorage {
         await walk(pathOf(prefix), async (path) => {
           const file = await unlessMissing(() => stat(path));
           if (file === undefined) return;
-          found.push({ key: relative(root, path).split(sep).join('/'), modifiedMs: file.mtimeMs, bytes: file.size });
+          found.push({
+            key: relative(root, path).split(sep).join('/'),
+            modifiedMs: Math.floor(file.mtimeMs),
+            bytes: file.size,
+          });
         });
       } catch (error) {
         throw explained(error, pathOf(prefix), 'read');

@@ -42,6 +42,24 @@ describe('the folder of a checkpoint store', () => {
     expect(await storage.list('')).toHaveLength(numberedFiles(1).size + 2);
   });
 
+  it('shows a file whole while it is written anew', async () => {
+    const storage = openFolderStorage(folder);
+    const contents = ['a', 'b'].map((letter) => Buffer.alloc(1_000_000, letter));
+    await storage.put('file', contents[0]!);
+    let writing = true;
+    const write = async () => {
+      for (let round = 0; round < 30; round++) await storage.put('file', contents[round % 2]!);
+      writing = false;
+    };
+    const read = async () => {
+      while (writing) {
+        const found = await storage.get('file');
+        expect(contents.some((content) => found?.equals(content))).toBe(true);
+      }
+    };
+    await Promise.all([write(), read(), read()]);
+  });
+
   it('cannot be where a file is', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');

@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -13,13 +12,13 @@ import { openS3Storage } from './s3-storage.js';
 import { openS3Store, type S3StoreOptions } from './s3-store.js';
 import { installSeaweedfs, startSeaweedfs, type Seaweedfs } from './seaweedfs.fixture.js';
 
-const installed = installSeaweedfs();
-const program = 'program' in installed ? installed.program : '';
+const { program, reason } = installSeaweedfs();
+const isTested = requireOrSkip('The checkpoint store in S3', program !== undefined, reason ?? '');
 
-describe.runIf(requireOrSkip('The checkpoint store in S3', program !== '', JSON.stringify(installed)))('in S3', () => {
+describe.runIf(isTested)('in S3', () => {
   let server: Seaweedfs;
   beforeAll(async () => {
-    server = await startSeaweedfs(program);
+    server = await startSeaweedfs(program!);
   }, 60_000);
   afterAll(() => server.stop());
 

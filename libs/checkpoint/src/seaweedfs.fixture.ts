@@ -19,7 +19,7 @@ export interface Seaweedfs {
 }
 
 /** Where the program of SeaweedFS is, installed if it was not; or why it cannot be. */
-export function installSeaweedfs(): { readonly program: string } | { readonly reason: string } {
+export function installSeaweedfs(): { readonly program?: string; readonly reason?: string } {
   const install = join(import.meta.dirname, '..', '..', '..', 'tools', 'seaweedfs', 'install.mjs');
   const { status, stdout, stderr } = spawnSync(process.execPath, [install], { encoding: 'utf8' });
   return status === 0 ? { program: stdout.trim() } : { reason: stderr.trim().split('\n').at(-1)! };
