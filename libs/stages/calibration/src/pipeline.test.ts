@@ -82,6 +82,11 @@ describe('the calibration stage', () => {
     expect(rewards((await stream.outcome()).calibrated)).toEqual([0.5]);
   });
 
+  it('calibrates training rollouts as they come: they do not wait for the rest of their batch', async () => {
+    const { calibrated } = await open().calibrate([...references('a', [1]), training('a', 2, { batchRollouts: 2 })]);
+    expect(rewards(calibrated)).toEqual([1]);
+  });
+
   it('passes rollouts of runs that it cannot calibrate for to the dead letters, and goes on', async () => {
     const runs = { run: calibrationRun(), base: { ...calibrationRun(), training: undefined } };
     const { calibrated, deadLetters } = await open(runs).calibrate([
@@ -217,15 +222,14 @@ describe('a new prompt', () => {
 
   it('is pooled to the same bits after a restart, whichever prompt changed last', async () => {
     const pooling = calibrationRun({ minimumReferences: 3, newPrompts: 'pool' });
-    const pool = [3, 7, 10, 11, 13, 17].map((size, prompt) =>
+    // Sizes for which the order of the sum decides the last bit.
+    const pool = [3, 7, 10, 11, 13, 17, 19, 23].map((size, prompt) =>
       references(`p${prompt}`, [1, ...Array.from({ length: size - 1 }, () => 9)]),
     );
-    const change = references('p0', [1, 9, 9]);
+    const change = references('p0', [1, 9, 9, 9, 9, 9]);
     const asked = [2, 2].map((reward) => training('new', reward));
-    const live = open({ run: pooling });
+    const expected = await open({ run: pooling }).calibrate([...pool.flat(), asked[0]!, ...change, asked[1]!]);
     const restarted = open({ run: pooling });
-    await live.calibrate([...pool.flat(), asked[0]!]);
-    const expected = await live.calibrate([...change, asked[1]!]);
     await restarted.calibrate([...pool.flat(), asked[0]!, ...change]);
     await restarted.restart();
     expect((await restarted.calibrate([asked[1]!])).calibrated).toEqual(expected.calibrated);
@@ -245,16 +249,16 @@ describe('a new prompt', () => {
     expect(calibrated[0]!.transformedReward).toBeLessThan(calibrated[1]!.transformedReward - 0.01);
   });
 
-  it('has a rollout that comes twice calibrated once', async () => {
-    const stream = open({ run });
-    const twice = training('a', 1);
-    const other = training('a', 2);
-    const { held } = await stream.calibrate([twice, other, twice]);
-    expect(held.map(({ scored }) => scored!.rollout!.rolloutId)).toEqual(
-      [other, twice].map(({ rollout }) => rollout!.rolloutId),
-    );
-    const { calibrated } = await stream.calibrate(references('a', [0, 0, 0]));
-    expect(ids(calibrated)).toEqual([other, twice].map(({ rollout }) => rollout!.rolloutId));
+  it('has a rollout that comes twice calibrated once, in the place of the second, with and without a restart', async () => {
+    const [twice, other] = [training('a', 1), training('a', 2)];
+    const arriving = [twice, other, twice];
+    const expected = [other, twice].map(({ rollout }) => rollout!.rolloutId);
+    const enough = references('a', [0, 0, 0]);
+    expect(ids((await open({ run }).calibrate([...arriving, ...enough])).calibrated)).toEqual(expected);
+    const restarted = open({ run });
+    expect((await restarted.calibrate(arriving)).held).toHaveLength(2);
+    await restarted.restart();
+    expect(ids((await restarted.calibrate(enough)).calibrated)).toEqual(expected);
   });
 
   it('is pooled with the prompts of its own partition, run and reward model only', async () => {

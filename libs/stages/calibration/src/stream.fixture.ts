@@ -35,7 +35,7 @@ export interface Outcome {
 /** A stream in a folder of its own, with a calibrator that can be restarted. */
 export interface CalibratedStream {
   readonly stream: RolloutStream;
-  /** Appends rollouts, and calibrates until nothing is left to do. */
+  /** Appends rollouts, and calibrates until nothing is left to do, with a calibrator that begins by reading its state. */
   calibrate(rollouts: readonly ScoredRollout[], maxBatchRecords?: number): Promise<Outcome>;
   outcome(): Promise<Outcome>;
   /** Closes the stream and opens it again: whatever was known in memory is gone. */
