@@ -94,7 +94,6 @@ function specialAccess(path: string, { health, reflection }: Authorisation): Acc
 }
 
 function bearerToken(metadata: Metadata): string | undefined {
-  const [value, ...more] = metadata.get('authorization');
-  if (more.length > 0 || typeof value !== 'string') return undefined;
-  return /^Bearer (\S+)$/i.exec(value)?.[1];
+  const [value = ''] = metadata.get('authorization');
+  return /^Bearer (\S+)$/i.exec(value.toString())?.[1];
 }

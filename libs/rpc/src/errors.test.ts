@@ -9,7 +9,7 @@ import { evaluator, evaluatorClient, scorer, scorerClient, serve, signalled, thr
 
 /** What a client sees of an error that a handler throws. */
 async function received(thrown: unknown): Promise<unknown> {
-  const server = await serve({ services: [scorer({ listRewardModels: () => Promise.reject(thrown as Error) })] });
+  const server = await serve({ services: [scorer({ listRewardModels: () => Promise.reject(thrown) })] });
   return thrownBy(scorerClient(server.address, { retry: noRetry }).listRewardModels({}));
 }
 

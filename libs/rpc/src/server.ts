@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Server, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { Server, setLogger, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { InputError } from '@infalign/core';
 import { silentLogger, type Logger } from '@infalign/telemetry';
 import { authorisationInterceptor, type Authorisation } from './authorisation.js';
@@ -92,6 +92,7 @@ const lastWordsMs = 500;
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { services, host = '127.0.0.1', port, plaintext = 'loopback-only', logger = silentLogger } = options;
   const limits: RpcServerLimits = { ...defaultLimits, ...options.limits };
+  setLogger(grpcLog(logger));
   const credentials = serverCredentials(host, options.tls, plaintext);
   const running = runningCalls(limits.maxRunningCalls);
   const standard = standardServices(
@@ -131,6 +132,15 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     port: boundPort,
     setServing: (service, serving) => standard.setServing(service, serving),
     drain: (graceMs) => (drained ??= drain(graceMs)),
+  };
+}
+
+/** What gRPC itself has to say, which it writes to standard error otherwise. */
+function grpcLog(logger: Logger): Partial<Console> {
+  return {
+    error: (message: unknown) => logger.warn({ problem: String(message) }, 'grpc'),
+    info: (message: unknown) => logger.debug({ problem: String(message) }, 'grpc'),
+    debug: (message: unknown) => logger.debug({ problem: String(message) }, 'grpc'),
   };
 }
 
