@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { kafkaAvailable, provisionKafka } from '../kafka/index.mjs';
 import { installWorkspace } from './install.mjs';
-import { root, script } from './workspace.mjs';
+import { root, script, step } from './workspace.mjs';
 
 // `npm test [-- VITEST ARGUMENTS]`: installs what is missing, runs every test, and ends with the counts.
 await script(async () => {
   await installWorkspace();
+  await installServers();
   const report = join(root, 'test-results', 'vitest.json');
   mkdirSync(join(root, 'test-results'), { recursive: true });
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
@@ -22,3 +24,9 @@ await script(async () => {
   );
   return outcome.status ?? 1;
 });
+
+/** What tests run services against. Where it cannot be had, they say which of them they leave out. */
+async function installServers() {
+  const kafka = kafkaAvailable();
+  if (kafka.ok) await step('installing Kafka for tests', () => provisionKafka());
+}

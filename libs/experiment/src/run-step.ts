@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { acquireLock } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
-import { acquireLogLock } from '@infalign/rollout-stream';
 import { policyRuns, stepNames } from '@infalign/pipeline';
 import type { StepBody, StepContext } from './step-context.js';
 import { languageModelStep } from './steps/language-model.js';
@@ -52,7 +52,7 @@ async function waitForLock(folder: string): Promise<() => void> {
   mkdirSync(folder, { recursive: true });
   for (const end = performance.now() + lockPatienceMs; ; await sleep(200)) {
     try {
-      return acquireLogLock(join(folder, 'step.lock'));
+      return acquireLock(join(folder, 'step.lock'), 'the step');
     } catch (error) {
       if (!(error instanceof InputError) || performance.now() > end) throw error;
     }

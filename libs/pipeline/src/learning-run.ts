@@ -75,6 +75,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
       await options.onIteration?.(statistics);
       return published;
     },
+    announced: (version) => retain(run, store, version),
   });
   return { ...worker, history: () => history };
 }
@@ -136,13 +137,17 @@ async function publish(
     learner: { name: place('learner'), contentHash: await store.publish(place('learner'), moments, state) },
   };
   const contentHash = await store.publish(checkpoint, pretrainedFiles({ config, weights, tokenizerJson }), metadata);
-  // Versions stay as long as a sampler may be asked for them, or a learner goes back to them: this one is not announced yet.
+  return { checkpoint, contentHash };
+}
+
+/** Deletes the checkpoints of versions that no sampler is asked for any more, and no learner goes back to. */
+async function retain(run: PipelineRun, store: CheckpointStore, version: number): Promise<void> {
   const oldest = Math.max(0, version - 1 - run.experiment.ppo.maxStaleness);
   for (const kind of ['policies', 'learner', 'statistics']) {
-    const kept = Array.from({ length: version - oldest + 1 }, (_, index) => `version-${oldest + index}`);
-    await store.retain(`${folderOf(run)}/${kind}`, new Set(kept.map((name) => `${folderOf(run)}/${kind}/${name}`)));
+    const place = `${folderOf(run)}/${kind}`;
+    const kept = Array.from({ length: version - oldest + 1 }, (_, index) => `${place}/version-${oldest + index}`);
+    await store.retain(place, new Set(kept));
   }
-  return { checkpoint, contentHash };
 }
 
 const optimiserFile = 'optimiser.safetensors';

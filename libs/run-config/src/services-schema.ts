@@ -49,8 +49,8 @@ export const servicesSchema = z.strictObject({
       partitions: z.int().min(1).default(6).describe('Partitions that topics are made with, where they are missing.'),
       replication: z.int().min(1).default(1).describe('Copies of each partition that topics are made with.'),
       retention_hours: z
-        .number()
-        .gt(0)
+        .int()
+        .min(1)
         .default(168)
         .describe('How long records stay in topics that are not compacted, for topics that are made.'),
       session_timeout_ms: z

@@ -17,21 +17,23 @@ export async function openStream(clientId: string, { stream }: Services, logger:
     brokers: stream.brokers,
     prefix: stream.prefix,
     partitions: stream.partitions,
-    replication: stream.replication,
-    retentionMs: stream.retentionHours * 3_600_000,
+    replicationFactor: stream.replication,
+    retentionHours: stream.retentionHours,
     sessionTimeoutMs: stream.sessionTimeoutMs,
-    plaintext: stream.plaintext,
-    ...(tls && {
-      tls: {
-        ...(tls.caFile !== undefined && { ca: await text(tls.caFile) }),
-        ...(tls.certificateFile !== undefined && { cert: await text(tls.certificateFile) }),
-        ...(tls.keyFile !== undefined && { key: await text(tls.keyFile) }),
-      },
-    }),
-    ...(sasl && {
-      sasl: { mechanism: sasl.mechanism, username: sasl.username, password: (await text(sasl.passwordFile)).trim() },
-    }),
-    logger,
+    security: {
+      ...(stream.plaintext === 'allow-off-loopback' && { plaintext: stream.plaintext }),
+      ...(tls && {
+        tls: {
+          ...(tls.caFile !== undefined && { ca: await text(tls.caFile) }),
+          ...(tls.certificateFile !== undefined && { cert: await text(tls.certificateFile) }),
+          ...(tls.keyFile !== undefined && { key: await text(tls.keyFile) }),
+        },
+      }),
+      ...(sasl && {
+        sasl: { mechanism: sasl.mechanism, username: sasl.username, password: (await text(sasl.passwordFile)).trim() },
+      }),
+    },
+    log: logger,
   });
 }
 

@@ -48,6 +48,8 @@ export interface LearningWorkerOptions {
    * belongs to. Called before the version is announced: a version that was never announced is simply written again.
    */
   publish(version: number, statistics: LearningStatistics, positions: readonly number[]): Promise<PublishedCheckpoint>;
+  /** Called when a version is announced: what only the ones before needed can go. */
+  announced(version: number): Promise<void>;
 }
 
 /**
@@ -127,6 +129,8 @@ export async function learningWorker(stream: RolloutStream, options: LearningWor
       }
       const outputs = await learn(buffer.take());
       await writer.append(outputs);
+      // Not before: a learner that has been replaced without knowing must not delete what its successor has published.
+      await options.announced(learner.iteration);
       return { name: 'ppo-learner', consumed, produced: outputs.length, deadLetters: 0 };
     },
     changed: (timeoutMs) => reader.changed(timeoutMs),

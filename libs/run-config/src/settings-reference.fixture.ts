@@ -1,24 +1,18 @@
-import { experimentSchema } from './experiment-schema.js';
+import type { z } from 'zod';
 import { allowedValues, schemaNode, type SchemaNode } from './schema-description.js';
 
-const introduction = `# The experiment file
-
-An experiment is one YAML file; [\`experiments/\`](../experiments) has examples. This page lists every setting. It is
-generated from the schema that the program checks files with; a test keeps the two the same.
-
-A file needs \`name\`, \`dataset\` and \`runs\`; everything else has a default. A setting that does not exist, a value out of
-range and settings that contradict each other are errors, which name the line, and nothing is run.
-`;
-
-/** The page \`docs/experiment.md\`: every setting of the experiment file. */
-export function experimentReference(): string {
-  const top = Object.entries(schemaNode(experimentSchema).properties ?? {});
+/** A page that lists every setting that a schema has, behind an introduction. */
+export function settingsReference(introduction: string, schema: z.ZodType): string {
+  const top = Object.entries(schemaNode(schema).properties ?? {});
+  const required = schemaNode(schema).required ?? [];
   const plain = top.filter(([, node]) => !isMap(node));
   const sections = top.filter(([, node]) => isMap(node));
-  const rows = (fields: [string, SchemaNode][]) => table(fields.map(([name, node]) => row(name, node)));
-  return [introduction, '## At the top', rows(plain), ...sections.flatMap(([name, node]) => section(name, node))].join(
-    '\n\n',
-  );
+  return [
+    introduction,
+    '## At the top',
+    table(plain.map(([name, node]) => row(name, node, required))),
+    ...sections.flatMap(([name, node]) => section(name, node)),
+  ].join('\n\n');
 }
 
 function isMap(node: SchemaNode): boolean {
@@ -40,7 +34,7 @@ function section(path: string, node: SchemaNode): string[] {
   return lines;
 }
 
-function row(name: string, node: SchemaNode, required: readonly string[] = ['name']): string[] {
+function row(name: string, node: SchemaNode, required: readonly string[] = []): string[] {
   const fallback =
     node.default !== undefined ? `\`${JSON.stringify(node.default)}\`` : required.includes(name) ? 'required' : 'none';
   return [`\`${name}\``, node.description ?? '', allowedValues(node), fallback];
