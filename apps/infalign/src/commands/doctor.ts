@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { statfsSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { stripVTControlCharacters } from 'node:util';
 import { Command } from 'commander';
 import { writeStandardOutput } from '../standard-output.js';
 
@@ -34,7 +35,7 @@ Examples:
   infalign doctor --json`,
     )
     .action(async ({ json }: { json?: boolean }) => {
-      const findings = [node(), tensorflow(), compiler(), python(), memory(), disk()];
+      const findings = [node(), tensorflow(), compiler(), python(), java(), maven(), memory(), disk()];
       await writeStandardOutput(json === true ? `${JSON.stringify(findings)}\n` : findings.map(formatted).join(''));
       if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
     });
@@ -101,6 +102,34 @@ function python(): Finding {
   };
 }
 
+function java(): Finding {
+  const { stderr, status } = spawnSync('java', ['-version'], { encoding: 'utf8' });
+  const version = status === 0 ? stderr.split('\n')[0] : undefined;
+  const major = Number(/version "(\d+)/.exec(version ?? '')?.[1] ?? 0);
+  return {
+    name: 'Java',
+    state: major >= 17 ? 'ok' : 'warning',
+    found: version ?? 'java is not on the PATH',
+    ...(major < 17 && {
+      remedy:
+        'needed by infalign up without --brokers, and to test services: install Java 17 or later ' +
+        '(Debian: apt-get install openjdk-17-jre-headless)',
+    }),
+  };
+}
+
+function maven(): Finding {
+  const version = firstLine('mvn', '-B', '--version');
+  return {
+    name: 'Maven',
+    state: version === undefined ? 'warning' : 'ok',
+    found: version ?? 'mvn is not on the PATH',
+    ...(version === undefined && {
+      remedy: 'brings Kafka for infalign up without --brokers: install Maven (Debian: apt-get install maven)',
+    }),
+  };
+}
+
 function memory(): Finding {
   const enough = totalmem() >= 4 * gibibyte;
   return {
@@ -127,7 +156,7 @@ function disk(): Finding {
 
 function firstLine(command: string, ...args: string[]): string | undefined {
   const { status, stdout } = spawnSync(command, args, { encoding: 'utf8' });
-  return status === 0 ? stdout.split('\n')[0] : undefined;
+  return status === 0 ? stripVTControlCharacters(stdout.split('\n')[0]!) : undefined;
 }
 
 function formatted({ name, state, found, remedy }: Finding): string {
