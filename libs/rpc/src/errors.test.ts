@@ -9,7 +9,10 @@ import { evaluator, evaluatorClient, scorer, scorerClient, serve, signalled, thr
 
 /** What a client sees of an error that a handler throws. */
 async function received(thrown: unknown): Promise<unknown> {
-  const server = await serve({ services: [scorer({ listRewardModels: () => Promise.reject(thrown) })] });
+  const fail = () => {
+    throw thrown;
+  };
+  const server = await serve({ services: [scorer({ listRewardModels: fail })] });
   return thrownBy(scorerClient(server.address, { retry: noRetry }).listRewardModels({}));
 }
 

@@ -97,9 +97,18 @@ describe('reflection', () => {
     expect(files).toEqual([
       ['infalign/v1/reward_scorer.proto', 'infalign/v1/rollout.proto'],
       ['infalign/v1/evaluator.proto', 'infalign/v1/rollout.proto'],
-      ['grpc_health_v1.proto'],
+      ['health/v1/health.proto'],
       ['infalign/v1/reward_scorer.proto', 'infalign/v1/rollout.proto'],
     ]);
+  });
+
+  it('describes maps as strict clients want them: with entries named after their field', async () => {
+    const server = await serve({ services: [scorer()] });
+    const questions = ['grpc.health.v1.HealthListResponse', 'google.rpc.ErrorInfo'].map((name) => bytesField(4, name));
+    const [health, error] = await reflect(server.address, 'v1', questions);
+    const entries = (answer: Buffer | undefined) => embedded(answer, 4, 1, 4, 3, 1).map(String);
+    expect(entries(health)).toEqual(['StatusesEntry']);
+    expect(entries(error)).toEqual(['MetadataEntry']);
   });
 
   it('says of what there is not that there is not', async () => {

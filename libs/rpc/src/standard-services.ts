@@ -1,7 +1,7 @@
 import type { ServiceDefinition, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { fileDescriptorSet } from '@infalign/contracts';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation, service as healthDefinition } from 'grpc-health-check';
+import { HealthImplementation } from 'grpc-health-check';
 import { wireFields } from './protobuf-wire.js';
 
 /** Where services are added: a grpc-js Server, or something before it. */
@@ -82,16 +82,13 @@ function isEndless(call: object): call is EndlessCall {
 }
 
 function reflection(names: readonly string[]): ReflectionService {
-  const ours = [...wireFields(Buffer.from(fileDescriptorSet, 'base64'))]
-    .map(({ value }) => value)
-    .filter((value) => Buffer.isBuffer(value));
-  const healths = Object.values(healthDefinition).flatMap(({ requestType }) => requestType.fileDescriptorProtos);
+  const files = [...wireFields(Buffer.from(fileDescriptorSet, 'base64'))].map(({ value }) => value);
   // The service reads nothing of a package but its descriptors.
   const described: ConstructorParameters<typeof ReflectionService>[0] = {
     descriptors: {
       format: 'Protocol Buffer 3 EnumDescriptorProto',
       type: {},
-      fileDescriptorProtos: [...ours, ...healths],
+      fileDescriptorProtos: files.filter((value) => Buffer.isBuffer(value)),
     },
   };
   return new ReflectionService(described, { services: [...names, 'grpc.health.v1.Health'] });
