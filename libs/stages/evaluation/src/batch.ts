@@ -1,6 +1,6 @@
 import { estimateKl } from '@infalign/core';
 import type { EvaluationResult, ScoredRollout } from '@infalign/contracts';
-import type { LanguageModel } from '@infalign/language-model';
+import type { LanguageModel, LanguageModelConfig } from '@infalign/language-model';
 
 /**
  * Measures a policy on one prompt, from scored samples of it.
@@ -31,6 +31,27 @@ export function evaluationResult(
     klK3: estimate.k3,
     responseTokens: mean(sampled.map((rollout) => rollout.responseTokens.length)),
   };
+}
+
+/**
+ * What keeps a policy from being measured on a rollout; nothing if it can be.
+ *
+ * @param first the first rollout of its batch
+ */
+export function rolloutProblem(
+  scored: ScoredRollout,
+  first: ScoredRollout,
+  { vocabSize, maxPositions }: LanguageModelConfig,
+): string | undefined {
+  const { promptTokens, responseTokens } = scored.rollout!;
+  const unknownToken = [...promptTokens, ...responseTokens].find((token) => token >= vocabSize);
+  if (unknownToken !== undefined) {
+    return `token ${unknownToken} is not one of the ${vocabSize} of the policy's vocabulary`;
+  }
+  const length = promptTokens.length + responseTokens.length;
+  if (length > maxPositions) return `${length} tokens are more than the ${maxPositions} positions of the policy`;
+  if ((scored.judge === undefined) !== (first.judge === undefined)) return 'the judge has scored a part of its batch';
+  return undefined;
 }
 
 function sum(values: ArrayLike<number>): number {

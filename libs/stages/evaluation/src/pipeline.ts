@@ -16,7 +16,7 @@ import {
   type OutgoingRecord,
   type Stage,
 } from '@infalign/rollout-stream';
-import { evaluationResult } from './batch.js';
+import { evaluationResult, rolloutProblem } from './batch.js';
 
 /** What asks for evaluations needs. */
 export interface EvaluationRequestStageOptions {
@@ -112,18 +112,26 @@ async function measured(
   { measuredPolicy }: EvaluationStageOptions,
 ): Promise<OutgoingRecord[]> {
   if (!complete) return batch.map((record) => refused(record, 'the rest of its batch is missing'));
+  const first = batch[0]!.value;
+  let models: MeasuredPolicy | undefined;
   try {
-    const { runId, policyVersion } = batch[0]!.value.rollout!;
-    const models = await measuredPolicy(runId, policyVersion);
-    if (!models) return [];
-    return resultsByPrompt(
-      batch.map((record) => record.value),
-      models,
-    ).map((result) => outgoing(topics.evaluationResults, result));
+    models = await measuredPolicy(first.rollout!.runId, first.rollout!.policyVersion);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return batch.map((record) => refused(record, error.message));
   }
+  if (!models) return [];
+  const refusals: OutgoingRecord[] = [];
+  const accepted: ScoredRollout[] = [];
+  for (const record of batch) {
+    const problem = rolloutProblem(record.value, first, models.policy.config);
+    if (problem === undefined) accepted.push(record.value);
+    else refusals.push(refused(record, problem));
+  }
+  return [
+    ...resultsByPrompt(accepted, models).map((result) => outgoing(topics.evaluationResults, result)),
+    ...refusals,
+  ];
 }
 
 /** One result a prompt, in order of appearance. */
