@@ -128,7 +128,7 @@ async function callUnary(channel: Channel, method: UntypedMethod, request: unkno
     try {
       return await unaryAttempt(call);
     } catch (error) {
-      await backOff(call.retry, attempt, error, call.deadline, call.signal);
+      await backOff(call.retry, attempt, error, call.deadline, call.signals);
     }
   }
 }
@@ -145,7 +145,7 @@ async function* callStream(channel: Channel, method: UntypedMethod, request: unk
       return;
     } catch (error) {
       if (begun) throw error;
-      await backOff(call.retry, attempt, error, call.deadline, call.signal);
+      await backOff(call.retry, attempt, error, call.deadline, call.signals);
     }
   }
 }
@@ -157,7 +157,8 @@ interface OutgoingCall {
   request: Buffer;
   /** Milliseconds since the epoch. */
   deadline: number;
-  signal: AbortSignal | undefined;
+  /** Any of them cancels the call. */
+  signals: readonly AbortSignal[];
   traceparent: string | undefined;
   retry: RetryPolicy;
 }
@@ -178,23 +179,23 @@ function outgoingCall(
       { remedy: messageTooLargeRemedy },
     );
   }
-  const signals = [options.signal, context?.signal].filter((signal) => signal !== undefined);
   return {
     channel,
     method,
     request,
     deadline: Math.min(Date.now() + deadlineMs, context?.deadline ?? Infinity),
-    signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0],
+    signals: [options.signal, context?.signal].filter((signal) => signal !== undefined),
     traceparent: context?.traceparent,
     retry,
   };
 }
 
 function unaryAttempt(call: OutgoingCall): Promise<unknown> {
-  const { channel, method, request, signal } = call;
+  const { channel, method, request, signals } = call;
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(cancelled(call));
+    const reason = abortReason(signals);
+    if (reason !== undefined) {
+      reject(cancelled(call, reason));
       return;
     }
     const running = channel.client.makeUnaryRequest(
@@ -205,19 +206,19 @@ function unaryAttempt(call: OutgoingCall): Promise<unknown> {
       metadata(call),
       callOptions(call),
       (error, response) => {
-        signal?.removeEventListener('abort', onAbort);
+        ignoreAborts();
         if (error) reject(failure(call, error));
         else resolve(response);
       },
     );
-    const onAbort = (): void => running.cancel();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const ignoreAborts = onAbort(signals, () => running.cancel());
   });
 }
 
 async function* streamAttempt(call: OutgoingCall): AsyncGenerator<unknown, void> {
-  const { channel, method, request, signal } = call;
-  if (signal?.aborted) throw cancelled(call);
+  const { channel, method, request, signals } = call;
+  const reason = abortReason(signals);
+  if (reason !== undefined) throw cancelled(call, reason);
   const running = channel.client.makeServerStreamRequest(
     method.path,
     sameBytes,
@@ -226,16 +227,15 @@ async function* streamAttempt(call: OutgoingCall): AsyncGenerator<unknown, void>
     metadata(call),
     callOptions(call),
   );
-  // Errors come out of the iteration; one that comes before it begins, or after it ended, must not end the process.
+  // Errors come out of the iteration; one that comes while nobody iterates must not end the process.
   running.on('error', () => undefined);
-  const onAbort = (): void => running.cancel();
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const ignoreAborts = onAbort(signals, () => running.cancel());
   try {
     for await (const response of running) yield response as unknown;
   } catch (error) {
     throw failure(call, error);
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    ignoreAborts();
     running.cancel();
   }
 }
@@ -256,16 +256,29 @@ function metadata({ channel: { token }, traceparent }: OutgoingCall): Metadata {
 }
 
 function failure(call: OutgoingCall, error: unknown): Error {
-  if (call.signal?.aborted) return cancelled(call);
+  const reason = abortReason(call.signals);
+  if (reason !== undefined) return cancelled(call, reason);
   if (isServiceError(error)) return errorFromStatus(error, place(call.channel, call.method));
   return error instanceof Error ? error : new TypeError('what was thrown is no error', { cause: error });
 }
 
-/** Why the call was cancelled here: what its context says, else CANCELLED. */
-function cancelled({ channel, method, signal }: OutgoingCall): RpcError {
-  const cause: unknown = signal?.reason;
-  if (cause instanceof RpcError) return cause;
-  return new RpcError('CANCELLED', 'CANCELLED', `${place(channel, method)}: cancelled`, { cause });
+/** A call that was cancelled here: for what its context says, else CANCELLED. */
+function cancelled({ channel, method }: OutgoingCall, reason: unknown): RpcError {
+  if (reason instanceof RpcError) return reason;
+  return new RpcError('CANCELLED', 'CANCELLED', `${place(channel, method)}: cancelled`, { cause: reason });
+}
+
+/** Why the call is to end, if it is; a signal that was aborted always has a reason. */
+function abortReason(signals: readonly AbortSignal[]): unknown {
+  return signals.find(({ aborted }) => aborted)?.reason;
+}
+
+/** Calls back when a signal is aborted, until what it gives is called: signals may outlive calls. */
+function onAbort(signals: readonly AbortSignal[], callback: () => void): () => void {
+  for (const signal of signals) signal.addEventListener('abort', callback, { once: true });
+  return () => {
+    for (const signal of signals) signal.removeEventListener('abort', callback);
+  };
 }
 
 function isServiceError(error: unknown): error is ServiceError {

@@ -8,7 +8,9 @@ const typePrefix = 'type.googleapis.com/google.rpc.';
 const domain = 'infalign';
 
 /** Headers of HTTP/2 are limited to 64 KiB in all; a message stands in them twice, percent-encoded once. */
-const maxTextLength = 2000;
+const maxTextLength = 1000;
+const maxMetadataLength = 500;
+const maxMetadataEntries = 16;
 
 /**
  * An error as it goes over the wire: code and message, and in the trailers a google.rpc.Status with ErrorInfo (reason,
@@ -66,13 +68,14 @@ function withoutDetails(code: RpcErrorCode, details: string, place: string): Con
 export const messageTooLargeRemedy = 'send less in one message, or raise maxMessageBytes at both ends';
 
 function encodeStatus(error: RpcError, message: string): Buffer {
-  const pairs = Object.entries({ ...error.metadata, ...(error.remedy === undefined ? {} : { remedy: error.remedy }) });
+  const pairs = Object.entries(error.metadata)
+    .slice(0, maxMetadataEntries)
+    .map(([key, value]) => [wireText(key, maxMetadataLength), wireText(value, maxMetadataLength)] as const);
+  if (error.remedy !== undefined) pairs.push(['remedy', wireText(error.remedy)]);
   const info = Buffer.concat([
     bytesField(1, wireText(error.reason)),
     bytesField(2, domain),
-    ...pairs.map(([key, value]) =>
-      presentField(3, Buffer.concat([bytesField(1, wireText(key)), bytesField(2, wireText(value))])),
-    ),
+    ...pairs.map(([key, value]) => presentField(3, Buffer.concat([bytesField(1, key), bytesField(2, value)]))),
   ]);
   const details = [any('ErrorInfo', info)];
   if (error.retryAfterMs !== undefined) {
@@ -139,7 +142,7 @@ function codeName(code: number): RpcErrorCode {
 }
 
 /** Text that can be sent: headers cannot hold half a surrogate pair, nor a whole file. */
-function wireText(value: string): string {
-  const cut = value.length > maxTextLength ? `${value.slice(0, maxTextLength)} …` : value;
+function wireText(value: string, maxLength = maxTextLength): string {
+  const cut = value.length > maxLength ? `${value.slice(0, maxLength)} …` : value;
   return cut.toWellFormed();
 }

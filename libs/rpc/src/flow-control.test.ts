@@ -40,6 +40,31 @@ describe('a stream', () => {
     expect(pulled).toBeLessThan(264);
   });
 
+  it('to a client that reads nothing ends at its deadline', async () => {
+    const returned = signalled();
+    const result = largeResult(64 * 1024);
+    const server = await serve({
+      services: [
+        evaluator({
+          async *evaluate() {
+            try {
+              for (;;) {
+                await Promise.resolve();
+                yield { result };
+              }
+            } finally {
+              returned.resolve();
+            }
+          },
+        }),
+      ],
+      limits: { defaultDeadlineMs: { unary: 1, stream: 300 } },
+    });
+    const stream = evaluatorClient(server.address).evaluate(request, { deadlineMs: Infinity })[Symbol.asyncIterator]();
+    await stream.next();
+    await returned.promise;
+  });
+
   it('to a client that reads gives all of them', async () => {
     const responses = 500;
     const result = largeResult(64 * 1024);

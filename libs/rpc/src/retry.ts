@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { RpcError } from './rpc-error.js';
 
 /** How often and after what delays a call is made again. */
@@ -27,10 +26,11 @@ export function isTransient({ code, reason }: RpcError): boolean {
 
 /**
  * Waits before the next attempt: half to one and a half of the policy's delay, at random, so that callers do not come
- * back together; at least what the server asked for.
+ * back together, and before it as long as the server asked for.
  *
  * @param attempt the one that failed, counted from 1
  * @param deadline in milliseconds since the epoch
+ * @param signals any of them ends the wait
  * @throws the error, if there is no next attempt: it would not help, all have been made, or time would be over
  */
 export async function backOff(
@@ -38,15 +38,26 @@ export async function backOff(
   attempt: number,
   error: unknown,
   deadline: number,
-  signal: AbortSignal | undefined,
+  signals: readonly AbortSignal[],
 ): Promise<void> {
   if (!(error instanceof RpcError) || !isTransient(error) || attempt >= policy.attempts) throw error;
   const mean = Math.min(policy.initialDelayMs * policy.factor ** (attempt - 1), policy.maxDelayMs);
-  const delay = Math.max((mean * randomInt(500, 1501)) / 1000, error.retryAfterMs ?? 0);
-  if (Date.now() + delay >= deadline || signal?.aborted) throw error;
-  try {
-    await sleep(delay, undefined, signal && { signal });
-  } catch {
-    throw error;
-  }
+  const delay = (error.retryAfterMs ?? 0) + (mean * randomInt(500, 1501)) / 1000;
+  if (Date.now() + delay >= deadline) throw error;
+  if (!(await slept(delay, signals))) throw error;
+}
+
+/** Whether the time has passed without a signal being aborted. */
+function slept(ms: number, signals: readonly AbortSignal[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const end = (passed: boolean): void => {
+      clearTimeout(timer);
+      for (const signal of signals) signal.removeEventListener('abort', stop);
+      resolve(passed);
+    };
+    const stop = (): void => end(false);
+    const timer = setTimeout(() => end(true), ms);
+    for (const signal of signals) signal.addEventListener('abort', stop);
+    if (signals.some(({ aborted }) => aborted)) stop();
+  });
 }
