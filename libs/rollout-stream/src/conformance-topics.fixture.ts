@@ -1,6 +1,7 @@
 import { numberTopic } from './records.fixture.js';
 import type { GroupMember, RolloutStream } from './rollout-stream.js';
 import { isPoison, type ConsumedRecord, type PoisonRecord, type Topic } from './topic.js';
+import { deadLetterTopic } from './topics.js';
 
 /** Opens and reopens the stream that one test runs on. */
 export interface StreamUnderTest {
@@ -18,8 +19,8 @@ export const spread = numberTopic('spread');
 export const copies = numberTopic('copies');
 export const latest = numberTopic('latest', { compacted: true });
 
-/** Every topic of the conformance suite; some have dead letters. */
-export const conformanceTopics: readonly Topic[] = [input, output, spread, copies, latest];
+/** Every topic of the conformance suite. */
+export const conformanceTopics: readonly Topic[] = [input, output, spread, copies, latest, deadLetterTopic(input)];
 
 /** Reads from the group's position on until so many records have arrived. */
 export async function readMany<T>(

@@ -1,7 +1,9 @@
-export { openEmbeddedStream } from './embedded-stream.js';
+export { openEmbeddedStream, type EmbeddedStreamOptions } from './embedded-stream.js';
 export { recordBatches, type BatchMembership, type RecordBatch } from './batches.js';
 export { refused } from './partition-worker.js';
 export { protobufCodec } from './codec.js';
+export { openKafkaStream } from './kafka/kafka-stream.js';
+export type { KafkaSecurity, KafkaStreamOptions, StreamLog } from './kafka/options.js';
 export { acquireLogLock } from './log-lock.js';
 export { rolloutId, type RolloutIdentity } from './rollout-id.js';
 export {

@@ -1,0 +1,224 @@
+import { messageOf, type EncodedRecord } from '../encoded-record.js';
+import { explained, isConnectionFailure, isFenced, isTransient, ProducerFenced } from './broker-errors.js';
+import type { Lane, Network } from './network.js';
+import { produceBatch } from './produce.js';
+import { encodeBatch } from './record-batch.js';
+import { retrying } from './retry.js';
+import { transactionState } from './transaction-state.js';
+
+/** The position that a transaction commits beside its records. */
+export interface TransactionOffset {
+  readonly groupId: string;
+  /** As the brokers name it. */
+  readonly topic: string;
+  readonly partition: number;
+  /** Of the record that is read next. */
+  readonly offset: number;
+}
+
+/** The holder of a transactional id. */
+export interface TransactionalProducer {
+  /**
+   * One transaction. After an error the producer is of no use: a new one has to be opened, which ends what this one has begun.
+   *
+   * @throws ProducerFenced if the id is another one's now: nothing has happened
+   * @throws Error: it has happened, or not
+   */
+  transact(records: readonly EncodedRecord[], offset?: TransactionOffset): Promise<void>;
+  /** Aborts what was begun, so that it does not hold up readers; as far as the brokers can be reached. */
+  abandon(): Promise<void>;
+}
+
+/** What a producer works with. */
+export interface ProducerContext {
+  readonly network: Network;
+  /** Connections for this producer alone: the brokers answer one request of a connection after another. */
+  readonly lane: Lane;
+  /** What topics are called at the brokers. */
+  readonly topicName: (topic: EncodedRecord['topic']) => string;
+  readonly transactionTimeoutMs: number;
+  /** Ends all waiting. */
+  readonly signal: AbortSignal;
+  /** Told of trouble that lasts, and, with nothing, that it has passed. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/** The partitions have not been told yet that a transaction has ended. */
+class StillPreparing extends Error {}
+
+/** Records sent together have about so many bytes. */
+const batchBytes = 256 * 1024;
+
+/** How long one step of a transaction is tried again while brokers change places. */
+const stepTimeoutMs = 20_000;
+
+/**
+ * Takes over a transactional id: whoever held it is fenced off, and the transaction that it left open is aborted, or, if it
+ * was being committed, is committed, before this returns.
+ */
+export async function openTransactionalProducer(
+  transactionalId: string,
+  context: ProducerContext,
+): Promise<TransactionalProducer> {
+  const { network, lane, signal, onTrouble } = context;
+  const waiting = { signal, onTrouble, timeoutMs: stepTimeoutMs };
+
+  /** Asks the coordinator of the transactional id. What it refuses for now is tried again; what it may have done is not. */
+  function askCoordinator<T>(request: Parameters<typeof lane.ask<T>>[1]): Promise<T> {
+    return retrying(
+      async () => {
+        try {
+          return await lane.ask(await network.coordinator('transaction', transactionalId), request);
+        } catch (error) {
+          network.reconsider(error, 'transaction', transactionalId);
+          throw error;
+        }
+      },
+      { while: isTransient, ...waiting },
+    );
+  }
+
+  const identity = {
+    transactionalId,
+    // Whatever has become of an earlier attempt, the id is ours once one has succeeded.
+    ...(await retrying(
+      async () =>
+        askCoordinator((broker) =>
+          broker.initProducerId({ transactionalId, transactionTimeout: context.transactionTimeoutMs }),
+        ),
+      { while: (error) => isTransient(error) || isConnectionFailure(error), signal, onTrouble },
+    ).catch((error: unknown) => {
+      throw explained(error);
+    })),
+  };
+  /** By topic and partition, how many records were sent. */
+  const sequences = new Map<string, number>();
+  let usable = true;
+
+  async function sendOffset({ groupId, topic, partition, offset }: TransactionOffset): Promise<void> {
+    await askCoordinator((broker) => broker.addOffsetsToTxn({ ...identity, groupId }));
+    const topics = [{ topic, partitions: [{ partition, offset: String(offset) }] }];
+    await retrying(
+      async () => {
+        try {
+          const nodeId = await network.coordinator('group', groupId);
+          await lane.ask(nodeId, (broker) => broker.txnOffsetCommit({ ...identity, groupId, topics }));
+        } catch (error) {
+          network.reconsider(error, 'group', groupId);
+          throw error;
+        }
+      },
+      { while: isTransient, ...waiting },
+    );
+  }
+
+  /** One batch after another, each sent when the one before is there. */
+  async function sendRecords(records: readonly EncodedRecord[]): Promise<void> {
+    const { topic, partition } = records[0]!;
+    const name = context.topicName(topic);
+    const key = `${name}/${partition}`;
+    for (const part of inBatches(records)) {
+      const sequence = sequences.get(key) ?? 0;
+      const contents = part.map(({ key: recordKey, payload }) => ({ key: recordKey, value: payload }));
+      const batch = encodeBatch(contents, { ...identity, sequence });
+      // The same bytes under the same number: the leader takes them once, however often they come.
+      await retrying(
+        async () => {
+          try {
+            const leader = await network.leader(name, partition);
+            await lane.ask(leader, (broker) => produceBatch(broker, transactionalId, name, partition, batch));
+          } catch (error) {
+            network.reconsider(error);
+            throw error;
+          }
+        },
+        { while: (error) => isTransient(error) || isConnectionFailure(error), ...waiting },
+      );
+      sequences.set(key, (sequence + part.length) % 2 ** 31);
+    }
+  }
+
+  async function run(records: readonly EncodedRecord[], offset: TransactionOffset | undefined): Promise<void> {
+    const parts = grouped(records, ({ topic, partition }) => `${topic.name}/${partition}`);
+    if (parts.length > 0) {
+      const topics = grouped(parts, ([first]) => first!.topic.name).map((ofTopic) => ({
+        topic: context.topicName(ofTopic[0]![0]!.topic),
+        partitions: ofTopic.map(([first]) => first!.partition),
+      }));
+      await askCoordinator((broker) => broker.addPartitionsToTxn({ ...identity, topics }));
+    }
+    // All of them end before an error is told: nothing is under way any more then.
+    const sent = await Promise.allSettled([
+      ...parts.map((part) => sendRecords(part)),
+      ...(offset ? [sendOffset(offset)] : []),
+    ]);
+    const failed = sent.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+    await askCoordinator((broker) => broker.endTxn({ ...identity, transactionResult: true }));
+    await visible();
+  }
+
+  /**
+   * Waits until readers see what was committed: the coordinator answers before it has told the partitions. A next
+   * transaction would have to wait for it anyway.
+   */
+  async function visible(): Promise<void> {
+    await retrying(
+      async () => {
+        const state = await askCoordinator((broker) => transactionState(broker, transactionalId));
+        if (state.startsWith('Prepare')) throw new StillPreparing(state);
+      },
+      { while: (error) => error instanceof StillPreparing, ...waiting, longestPauseMs: 10 },
+      // It is committed, whether we hear of it or not.
+    ).catch(() => undefined);
+  }
+
+  return {
+    async transact(records, offset) {
+      if (!usable) throw new Error(`The producer ${transactionalId} is of no use any more.`);
+      if (records.length === 0 && !offset) return;
+      try {
+        await run(records, offset);
+      } catch (error) {
+        usable = false;
+        if (!isFenced(error)) throw explained(error);
+        throw new ProducerFenced(
+          `The producer ${transactionalId} has been taken over, or its transaction took too long: ${messageOf(error)}`,
+          { cause: error },
+        );
+      }
+    },
+
+    async abandon() {
+      usable = false;
+      await askCoordinator((broker) => broker.endTxn({ ...identity, transactionResult: false })).catch(() => undefined);
+    },
+  };
+}
+
+function* inBatches(records: readonly EncodedRecord[]): Generator<readonly EncodedRecord[]> {
+  let start = 0;
+  let bytes = 0;
+  for (const [index, { key, payload }] of records.entries()) {
+    const size = key.length + (payload?.length ?? 0);
+    if (index > start && bytes + size > batchBytes) {
+      yield records.slice(start, index);
+      start = index;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  if (start < records.length) yield records.slice(start);
+}
+
+/** What has the same key together, in the order of its first appearance. */
+function grouped<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group) group.push(item);
+    else groups.set(key, [item]);
+  }
+  return [...groups.values()];
+}
