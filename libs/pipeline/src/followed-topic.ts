@@ -34,12 +34,13 @@ export async function followTopic<T>(
 ): Promise<FollowedTopic<T>> {
   const reader = await stream.follow(topic);
   const latest = new Map<string, T>();
-  let reading: Promise<void> | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
 
-  /** One at a time, however many ask. */
+  /** One after another: what one that is under way has just missed, the next sees. */
   function catchUp(): Promise<void> {
-    reading ??= readAll().finally(() => (reading = undefined));
-    return reading;
+    const done = turn.then(readAll);
+    turn = done.catch(() => undefined);
+    return done;
   }
 
   async function readAll(): Promise<void> {
@@ -55,10 +56,9 @@ export async function followTopic<T>(
     async get(wanted) {
       const start = performance.now();
       for (;;) {
+        await catchUp();
         const known = latest.get(wanted);
         if (known !== undefined) return known;
-        await catchUp();
-        if (latest.has(wanted)) return latest.get(wanted);
         const left = patienceMs - (performance.now() - start);
         if (left <= 0) return undefined;
         await reader.changed(Math.min(left, 200));

@@ -4,11 +4,13 @@ import { createEagerModel, createTrainer, pretrainedFiles, withHeads } from '@in
 import type { RolloutStream, Worker } from '@infalign/rollout-stream';
 import {
   createPpoLearner,
+  learnerName,
   learningWorker,
   type KlStrength,
   type PpoLearner,
   type PpoSnapshot,
   type PublishedCheckpoint,
+  type ReadPositions,
 } from '@infalign/stage-learning';
 import { runSeed } from './experiment-steps.js';
 import type { PipelineRun } from './pipeline-run.js';
@@ -20,8 +22,7 @@ import { modelOf, type StoredModel } from './stored-model.js';
 /** What a learner's checkpoint stores beside the policy: all that it needs to go on. */
 interface LearnerState {
   readonly snapshot: Pick<PpoSnapshot, 'iteration' | 'targetKl'> & { readonly optimiserSteps: number };
-  /** Where to read on in `rollout.calibrated`, one offset a partition. */
-  readonly positions: readonly number[];
+  readonly positions: ReadPositions;
 }
 
 /** Points from a policy's checkpoint to the state of the learner that made it. */
@@ -58,26 +59,33 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const base = modelOf(await store.read(record.basePolicy!.name, record.basePolicy!.contentHash), 'base policy');
   const prompts = await runs.prompts(run);
   const learner = createLearner(run, base);
-  const latest = (await runs.versions(record.runId)).at(-1);
-  const restored = latest && latest.version > 0 ? await restore(learner, store, latest) : undefined;
-  let history = await learningHistory(store, run, latest?.version ?? 0);
-  const worker = await learningWorker(stream, {
-    runId: record.runId,
-    learner,
-    iterations,
-    maxStaleness,
-    targetKl: run.policyRun.targetKl ?? 0,
-    positions: restored?.positions ?? record.learnFrom,
-    requests: (iteration) => trainingRequests(run, prompts, iteration, stream.partitions),
-    async publish(version, statistics, positions) {
-      history = [...history, statistics];
-      const published = await publish(run, learner, store, version, { history, positions }, base);
-      await options.onIteration?.(statistics);
-      return published;
-    },
-    announced: (version) => retain(run, store, version),
-  });
-  return { ...worker, history: () => history };
+  // Before the version announced last is looked up: after it, no earlier learner of this run announces another one.
+  const writer = await stream.writer(learnerName(record.runId));
+  try {
+    const latest = (await runs.versions(record.runId)).at(-1);
+    const restored = latest && latest.version > 0 ? await restore(learner, store, latest) : undefined;
+    let history = await learningHistory(store, run, latest?.version ?? 0);
+    const worker = await learningWorker(stream, writer, {
+      runId: record.runId,
+      learner,
+      iterations,
+      maxStaleness,
+      targetKl: run.policyRun.targetKl ?? 0,
+      positions: restored?.positions ?? { from: record.learnFrom, counted: record.learnFrom },
+      requests: (iteration) => trainingRequests(run, prompts, iteration, stream.partitions),
+      async publish(version, statistics, positions) {
+        history = [...history, statistics];
+        const published = await publish(run, learner, store, version, { history, positions }, base);
+        await options.onIteration?.(statistics);
+        return published;
+      },
+      announced: (version) => retain(run, store, version),
+    });
+    return { ...worker, history: () => history };
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
 }
 
 /**
@@ -140,12 +148,16 @@ async function publish(
   return { checkpoint, contentHash };
 }
 
-/** Deletes the checkpoints of versions that no sampler is asked for any more, and no learner goes back to. */
+/**
+ * Deletes the checkpoints of versions that no sampler is asked for any more, and no learner goes back to. Later ones stay, even
+ * if they are none of this learner's: it may have been replaced a moment ago.
+ */
 async function retain(run: PipelineRun, store: CheckpointStore, version: number): Promise<void> {
-  const oldest = Math.max(0, version - 1 - run.experiment.ppo.maxStaleness);
+  const { iterations, maxStaleness } = run.experiment.ppo;
+  const oldest = Math.max(0, version - 1 - maxStaleness);
   for (const kind of ['policies', 'learner', 'statistics']) {
     const place = `${folderOf(run)}/${kind}`;
-    const kept = Array.from({ length: version - oldest + 1 }, (_, index) => `${place}/version-${oldest + index}`);
+    const kept = Array.from({ length: iterations - oldest + 1 }, (_, index) => `${place}/version-${oldest + index}`);
     await store.retain(place, new Set(kept));
   }
 }

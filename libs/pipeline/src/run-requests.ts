@@ -128,19 +128,37 @@ function requestsFor(
   return requests;
 }
 
-/** Prompts go round in a random order of their own each time: every prompt comes before any comes again. */
+/**
+ * Prompts go round in a random order of their own each time: every prompt comes before any comes again, and none twice in one
+ * iteration.
+ *
+ * @param count of an iteration; at most as many as there are prompts
+ */
 function promptsOfIteration(prompts: readonly Prompt[], iteration: number, count: number, seed: number): Prompt[] {
-  const orders = new Map<number, Prompt[]>();
-  return Array.from({ length: count }, (_, index) => {
-    const position = (iteration - 1) * count + index;
-    const round = Math.floor(position / prompts.length);
-    let order = orders.get(round);
-    if (!order) orders.set(round, (order = orderOfRound(prompts, round, seed)));
-    return order[position % prompts.length]!;
-  });
+  const end = iteration * count;
+  let order: Prompt[] = [];
+  let before: Prompt[] = [];
+  let start = 0;
+  for (let round = 0; start + order.length < end; round++) {
+    start += order.length;
+    before = order;
+    const begun = start % count;
+    order = begunWithOthers(shuffledPrompts(prompts, round, seed), before.slice(before.length - begun), count - begun);
+  }
+  const fromBefore = Math.max(0, start - (end - count));
+  return [...before.slice(before.length - fromBefore), ...order.slice(Math.max(0, end - count - start), end - start)];
 }
 
-function orderOfRound(prompts: readonly Prompt[], round: number, seed: number): Prompt[] {
+/** The order, changed as little as needed for none of the first `count` to be one of the others. */
+function begunWithOthers(order: readonly Prompt[], others: readonly Prompt[], count: number): Prompt[] {
+  if (others.length === 0) return [...order];
+  const known = new Set(others);
+  const first = order.filter((prompt) => !known.has(prompt)).slice(0, count);
+  const chosen = new Set(first);
+  return [...first, ...order.filter((prompt) => !chosen.has(prompt))];
+}
+
+function shuffledPrompts(prompts: readonly Prompt[], round: number, seed: number): Prompt[] {
   const random = seededRandom('prompt-order', seed, round);
   return prompts
     .map((prompt) => ({ prompt, key: random.uniform() }))

@@ -5,6 +5,7 @@ export {
   type LearningWorkerOptions,
   type PublishedCheckpoint,
 } from './pipeline.js';
+export type { ReadPositions } from './rollout-buffer.js';
 export {
   createPpoLearner,
   type KlStrength,

@@ -16,7 +16,7 @@ import {
   type Worker,
 } from '@infalign/rollout-stream';
 import type { PpoLearner } from './ppo-learner.js';
-import { createRolloutBuffer } from './rollout-buffer.js';
+import { createRolloutBuffer, type ReadPositions } from './rollout-buffer.js';
 
 /** Where a checkpoint was published. */
 export interface PublishedCheckpoint {
@@ -36,8 +36,8 @@ export interface LearningWorkerOptions {
   readonly maxStaleness: number;
   /** The KL asked for in nats, or 0 where the run has a fixed β. */
   readonly targetKl: number;
-  /** The offsets in `rollout.calibrated` to begin at, one a partition: those that the learner's state belongs to. */
-  readonly positions: readonly number[];
+  /** Where to begin in `rollout.calibrated`: the positions that the learner's state belongs to. */
+  readonly positions: ReadPositions;
   /**
    * The requests for the rollouts of an iteration (counted from 1), to be sampled from the version that
    * {@link policyVersionOf} says. Their order is the order in which their rollouts are learned from.
@@ -47,7 +47,7 @@ export interface LearningWorkerOptions {
    * Stores the learner's state after an iteration, with the statistics and the positions in `rollout.calibrated` that it
    * belongs to. Called before the version is announced: a version that was never announced is simply written again.
    */
-  publish(version: number, statistics: LearningStatistics, positions: readonly number[]): Promise<PublishedCheckpoint>;
+  publish(version: number, statistics: LearningStatistics, positions: ReadPositions): Promise<PublishedCheckpoint>;
   /** Called when a version is announced: what only the ones before needed can go. */
   announced(version: number): Promise<void>;
 }
@@ -75,12 +75,17 @@ const rolloutsAtOnce = 512;
  *
  * The announcement is what makes an iteration happen: the checkpoint that it points to holds the optimiser's state and the
  * positions to read on from, so the two never disagree.
+ *
+ * @param writer of the name {@link learnerName}, which the worker closes. It is opened before the learner's state is looked
+ *   up: an earlier learner of the run can announce nothing from then on
  */
-export async function learningWorker(stream: RolloutStream, options: LearningWorkerOptions): Promise<Worker> {
+export async function learningWorker(
+  stream: RolloutStream,
+  writer: StreamWriter,
+  options: LearningWorkerOptions,
+): Promise<Worker> {
   const { runId, learner, iterations, maxStaleness } = options;
-  // Opened first: what an earlier learner of this run had under way is over from here on.
-  const writer: StreamWriter = await stream.writer(learnerName(runId));
-  const reader: TopicReader<CalibratedRollout> = await stream.follow(topics.rolloutCalibrated, options.positions);
+  const reader: TopicReader<CalibratedRollout> = await stream.follow(topics.rolloutCalibrated, options.positions.from);
   const buffer = createRolloutBuffer(options.positions, learner.iteration + 1, maxStaleness + 1, (iteration) =>
     iteration > iterations ? [] : expectedRollouts(options.requests(iteration)),
   );

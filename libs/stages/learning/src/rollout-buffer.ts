@@ -1,5 +1,13 @@
 import type { CalibratedRollout } from '@infalign/contracts';
 
+/** How far a learner has read `rollout.calibrated`; one offset a partition. */
+export interface ReadPositions {
+  /** Where to read on so that none of the rollouts still to be learned from is missed. */
+  readonly from: readonly number[];
+  /** Up to where rollouts that were dropped have been counted: what is read again is not counted again. */
+  readonly counted: readonly number[];
+}
+
 /** The rollouts that a learner has read and not yet learned from, by the iteration that they were asked for. */
 export interface RolloutBuffer {
   /** Takes note of a record of `rollout.calibrated`; in each partition by ascending offset. */
@@ -12,8 +20,7 @@ export interface RolloutBuffer {
   isComplete(): boolean;
   /** Takes them out, in the order in which they were asked for, and goes on to the iteration after. */
   take(): CalibratedRollout[];
-  /** Per partition, the offset to read on from so that none of the rollouts still to be learned from is missed. */
-  positions(): number[];
+  positions(): ReadPositions;
   /** How many rollouts were dropped since the last call: too old, or there already. */
   takeDropped(): number;
 }
@@ -27,13 +34,13 @@ interface Buffered {
 /**
  * An empty buffer.
  *
- * @param from per partition, the offset of the first record that will be added
+ * @param positions those of an earlier buffer, whose rollouts have been learned from up to here
  * @param iteration the next one to learn, counted from 1
  * @param dispatched how many iterations, from the next one on, have been asked for: 1 on-policy, more with staleness
  * @param expected the ids of the rollouts of an iteration, in the order in which they are to be learned from
  */
 export function createRolloutBuffer(
-  from: readonly number[],
+  { from, counted }: ReadPositions,
   iteration: number,
   dispatched: number,
   expected: (iteration: number) => readonly string[],
@@ -50,7 +57,7 @@ export function createRolloutBuffer(
       if (!rollout) return;
       const { rolloutId } = rollout.scored!.rollout!;
       if (unlearned.has(rolloutId) && !buffered.has(rolloutId)) buffered.set(rolloutId, { partition, offset, rollout });
-      else dropped++;
+      else if (offset >= counted[partition]!) dropped++;
     },
     isComplete: () => wanted[0]!.every((id) => buffered.has(id)),
     take() {
@@ -66,7 +73,7 @@ export function createRolloutBuffer(
       for (const { partition, offset } of buffered.values()) {
         positions[partition] = Math.min(positions[partition]!, offset);
       }
-      return positions;
+      return { from: positions, counted: next.map((offset, partition) => Math.max(offset, counted[partition]!)) };
     },
     takeDropped() {
       const count = dropped;
