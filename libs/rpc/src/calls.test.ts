@@ -158,6 +158,13 @@ describe('the deadline', () => {
     expect(deadlines[0]).toBeLessThanOrEqual(50);
   });
 
+  it('may be a month away', async () => {
+    const server = await serve({ services: [scorer()] });
+    expect(await scorerClient(server.address).listRewardModels({}, { deadlineMs: 30 * 86_400_000 })).toEqual({
+      models: [],
+    });
+  });
+
   it('of a call is that of the calls made within it', async () => {
     const seen: CallContext[] = [];
     const innerAborted = signalled();

@@ -1,5 +1,5 @@
 import { Client, Metadata, type CallOptions, type ServiceError } from '@grpc/grpc-js';
-import type { CallContext } from './call-context.js';
+import { maxTimerMs, type CallContext } from './call-context.js';
 import { errorFromStatus, messageTooLargeRemedy } from './error-status.js';
 import { backOff, defaultRetryPolicy, type RetryPolicy } from './retry.js';
 import { RpcError } from './rpc-error.js';
@@ -183,7 +183,11 @@ function outgoingCall(
     channel,
     method,
     request,
-    deadline: Math.min(Date.now() + deadlineMs, context?.deadline ?? Infinity),
+    // Longer ones overflow in gRPC's server, and pass at once.
+    deadline: Math.min(
+      Date.now() + (Number.isFinite(deadlineMs) ? Math.min(deadlineMs, maxTimerMs) : deadlineMs),
+      context?.deadline ?? Infinity,
+    ),
     signals: [options.signal, context?.signal].filter((signal) => signal !== undefined),
     traceparent: context?.traceparent,
     retry,

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { evaluator, evaluatorClient, serve, signalled } from './rpc.fixture.js';
 
 const request = { runId: 'r', policyVersion: 1 };
@@ -49,7 +51,7 @@ describe('a stream', () => {
           async *evaluate() {
             try {
               for (;;) {
-                await Promise.resolve();
+                await sleep(1);
                 yield { result };
               }
             } finally {
@@ -62,6 +64,30 @@ describe('a stream', () => {
     });
     const stream = evaluatorClient(server.address).evaluate(request, { deadlineMs: Infinity })[Symbol.asyncIterator]();
     await stream.next();
+    await returned.promise;
+  });
+
+  it('to a client that is gone without a word ends when it gives no sign of life', async () => {
+    const returned = signalled();
+    const server = await serve({
+      services: [
+        evaluator({
+          async *evaluate(_, { signal }) {
+            try {
+              yield { result: largeResult(1) };
+              await sleep(3_600_000, undefined, { signal });
+            } finally {
+              returned.resolve();
+            }
+          },
+        }),
+      ],
+      limits: { keepaliveMs: 100, keepaliveTimeoutMs: 100 },
+    });
+    const network = await interruptible(server.port);
+    const stream = evaluatorClient(network.address).evaluate(request)[Symbol.asyncIterator]();
+    await stream.next();
+    network.interrupt();
     await returned.promise;
   });
 
@@ -100,6 +126,28 @@ function largeResult(bytes: number) {
     klK3: 0,
     responseTokens: 0,
   };
+}
+
+/** A way to a port that can fall silent, as a network does whose cable is pulled. */
+async function interruptible(port: number): Promise<{ address: string; interrupt: () => void }> {
+  const sockets: Socket[] = [];
+  const proxy = createServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    sockets.push(near, far);
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    near.pipe(far);
+    far.pipe(near);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+  });
+  const interrupt = () => {
+    for (const socket of sockets) socket.unpipe().pause();
+  };
+  return { address: `127.0.0.1:${(proxy.address() as AddressInfo).port}`, interrupt };
 }
 
 /** The value when it has stopped changing. */
