@@ -39,8 +39,8 @@ export interface OpenCall {
   close(): void;
 }
 
-/** Longer timers fire at once: 24 days. */
-export const maxTimerMs = 2 ** 31 - 1;
+/** Longer timers fire at once. */
+const maxTimerMs = 2 ** 31 - 1;
 
 /** Opens a call, with a timer for its deadline. */
 export function openCall(origin: CallOrigin): OpenCall {

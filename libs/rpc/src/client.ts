@@ -1,11 +1,14 @@
 import { Client, Metadata, type CallOptions, type ServiceError } from '@grpc/grpc-js';
-import { maxTimerMs, type CallContext } from './call-context.js';
+import type { CallContext } from './call-context.js';
 import { errorFromStatus, messageTooLargeRemedy } from './error-status.js';
 import { backOff, defaultRetryPolicy, type RetryPolicy } from './retry.js';
 import { RpcError } from './rpc-error.js';
 import type { RequestOf, ResponseOf, RpcMethodDefinition, RpcServiceDefinition } from './service-definition.js';
 import { readSecretToken } from './token-file.js';
 import { clientCredentials, type ClientTls, type Plaintext } from './transport-security.js';
+
+/** 24 days: more overflows in gRPC's server, so that the deadline would be over at once. */
+const maxDeadlineMs = 24 * 86_400_000;
 
 /** Whom to call, and how. */
 export interface RpcClientOptions {
@@ -183,9 +186,8 @@ function outgoingCall(
     channel,
     method,
     request,
-    // Longer ones overflow in gRPC's server, and pass at once.
     deadline: Math.min(
-      Date.now() + (Number.isFinite(deadlineMs) ? Math.min(deadlineMs, maxTimerMs) : deadlineMs),
+      Date.now() + (Number.isFinite(deadlineMs) ? Math.min(deadlineMs, maxDeadlineMs) : deadlineMs),
       context?.deadline ?? Infinity,
     ),
     signals: [options.signal, context?.signal].filter((signal) => signal !== undefined),

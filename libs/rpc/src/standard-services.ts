@@ -12,7 +12,6 @@ interface ServiceRegistry {
 /** gRPC's own services beside ours: health and reflection. */
 export interface StandardServices {
   addTo(server: ServiceRegistry): void;
-  /** No effect after the end. */
   setServing(service: string, serving: boolean): void;
   /** Tells all watchers that nothing is served any more, and ends their calls, which would otherwise never end. */
   end(): void;
@@ -32,7 +31,6 @@ export function standardServices(names: readonly string[], serving: boolean): St
   };
   publish();
   const open = new Set<EndlessCall>();
-  let ended = false;
   return {
     addTo(server) {
       const registry: ServiceRegistry = {
@@ -43,12 +41,10 @@ export function standardServices(names: readonly string[], serving: boolean): St
     },
     setServing(service, state) {
       if (!states.has(service)) throw new TypeError(`${service} is none of ${names.join(', ')}`);
-      if (ended) return;
       states.set(service, state);
       publish();
     },
     end() {
-      ended = true;
       for (const name of states.keys()) states.set(name, false);
       publish();
       for (const call of open) call.end();
