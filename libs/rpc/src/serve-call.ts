@@ -90,7 +90,6 @@ function written(call: ServerWritableStream<Buffer, Buffer>, message: Buffer): P
 interface ServerCall {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
-  getPath(): string;
   getPeer(): string;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
