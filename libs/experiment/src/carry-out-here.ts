@@ -23,9 +23,9 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
   const stream = openEmbeddedStream(join(folder.step(step), 'log'), { partitions: experiment.stream.partitions });
   try {
     const store = openFolderStore(folder.path);
-    const { runId } = await startRun(stream, store, { experiment, step, checkpoints: '', calibration });
+    const record = await startRun(stream, store, { experiment, step, checkpoints: '', calibration });
     const runs = await followRuns(stream, store);
-    const run = await runs.run(runId);
+    const run = await runs.run(record.runId);
     const models = createModelCache(store, modelsOfRun);
     const parts = { stream, runs, models };
     const progress = runProgress(run, context);
@@ -55,7 +55,7 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
       },
     );
     models.dispose();
-    return await collect({ runId, stream, from: () => undefined, history: learner?.history() ?? [] });
+    return await collect({ record, stream, history: learner?.history() ?? [] });
   } finally {
     await stream.close();
   }

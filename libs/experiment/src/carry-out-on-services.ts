@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { readCheckpoint, writeFileAtomically, type CheckpointStore } from '@infalign/checkpoint';
+import { existsSync } from 'node:fs';
+import { readCheckpoint, type CheckpointStore } from '@infalign/checkpoint';
 import { PpoLearnerServiceService } from '@infalign/contracts';
 import { InputError } from '@infalign/core';
 import {
@@ -34,9 +33,6 @@ export interface ServicesOptions {
 /** A run may take so long. */
 const runDeadlineMs = 30 * 24 * 3_600_000;
 
-/** Topics that results are collected from. */
-const collectedTopics: readonly Topic[] = [topics.rolloutScored, topics.evaluationResults];
-
 /**
  * Carries out runs on services: publishes what the run needs to their checkpoint store, has the learner start it, and
  * follows it to its end.
@@ -49,7 +45,6 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
     const stream = await openStream('infalign', services, logger);
     try {
       await publishCheckpoints(store, experimentId(experiment), folder);
-      const offsets = await offsetsBefore(stream, join(folder.step(step), 'offsets.json'));
       const learner = createRpcClient(PpoLearnerServiceService, {
         address: services.services.ppoLearner.address ?? `127.0.0.1:${services.services.ppoLearner.port}`,
         plaintext: services.client.plaintext,
@@ -68,10 +63,13 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
         const progress = runProgress(run, context);
         if (run.policyRun) {
           await watch(runId, learner, progress);
-          await evaluated(run, stream, offsets, context, progress);
-        } else await sampled(run, stream, offsets, context, progress);
+          await evaluated(run, stream, context, progress);
+        } else await sampled(run, stream, context, progress);
         const history = run.policyRun ? await learningHistory(store, run, experiment.ppo.iterations) : [];
-        return await collect({ runId, stream, from: (name) => offsets[name], history });
+        return await collect({ record, stream, history });
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error;
+        throw new InputError(`the services: ${error.message}`, { cause: error });
       } finally {
         learner.close();
       }
@@ -82,8 +80,6 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
   };
 }
 
-type Offsets = Readonly<Record<string, readonly number[]>>;
-
 /** The checkpoints of the steps before, brought to the services' store; what is there already is not brought again. */
 async function publishCheckpoints(store: CheckpointStore, place: string, folder: ExperimentFolder): Promise<void> {
   for (const name of Object.values(checkpointNames)) {
@@ -92,15 +88,6 @@ async function publishCheckpoints(store: CheckpointStore, place: string, folder:
     const { files, metadata } = readCheckpoint(path);
     await store.publish(`${place}/${name}`, files, metadata);
   }
-}
-
-/** Where topics stood before the run was first started: there is nothing of it before. Kept for when it is resumed. */
-async function offsetsBefore(stream: RolloutStream, file: string): Promise<Offsets> {
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Offsets;
-  const offsets: Record<string, number[]> = {};
-  for (const topic of collectedTopics) offsets[topic.name] = await stream.endOffsets(topic);
-  writeFileAtomically(file, `${JSON.stringify(offsets)}\n`);
-  return offsets;
 }
 
 type Learner = ReturnType<typeof createRpcClient<typeof PpoLearnerServiceService>>;
@@ -124,14 +111,13 @@ async function watch(runId: string, learner: Learner, progress: RunProgress): Pr
 
 /** Waits until every evaluation prompt of a policy's run has its result. */
 async function evaluated(
-  { record: { runId } }: PipelineRun,
+  { record: { runId, evaluatedFrom } }: PipelineRun,
   stream: RolloutStream,
-  offsets: Offsets,
   { experiment }: StepContext,
   progress: RunProgress,
 ): Promise<void> {
   const prompts = new Set<string>();
-  await follow(stream, topics.evaluationResults, offsets, (result) => {
+  await follow(stream, topics.evaluationResults, evaluatedFrom, (result) => {
     if (result.runId !== runId || result.policyVersion !== experiment.ppo.iterations) return false;
     if (prompts.has(result.promptId)) return false;
     prompts.add(result.promptId);
@@ -144,15 +130,14 @@ async function evaluated(
 async function sampled(
   run: PipelineRun,
   stream: RolloutStream,
-  offsets: Offsets,
   { folder }: StepContext,
   progress: RunProgress,
 ): Promise<void> {
-  const { runId, step } = run.record;
+  const { runId, step, scoredFrom } = run.record;
   const { prompts } = readText(folder.step(checkpointNames.text));
   const wanted = firstRequests(run, prompts, stream.partitions).reduce((total, { samples }) => total + samples, 0);
   const rollouts = new Set<string>();
-  await follow(stream, topics.rolloutScored, offsets, ({ rollout }) => {
+  await follow(stream, topics.rolloutScored, scoredFrom, ({ rollout }) => {
     if (rollout!.runId !== runId || rollouts.has(rollout!.rolloutId)) return false;
     rollouts.add(rollout!.rolloutId);
     progress.sampled(1);
@@ -160,7 +145,7 @@ async function sampled(
   });
   if (step !== stepNames.trainingReferences) return;
   const references = new Map<string, number>();
-  await follow(stream, topics.calibrationState, {}, (state) => {
+  await follow(stream, topics.calibrationState, undefined, (state) => {
     if (state.runId === runId) references.set(state.promptId, state.seen);
     return prompts.train.every(({ id }) => (references.get(id) ?? 0) >= run.experiment.calibration.references);
   });
@@ -170,10 +155,10 @@ async function sampled(
 async function follow<T>(
   stream: RolloutStream,
   topic: Topic<T>,
-  offsets: Offsets,
+  from: readonly number[] | undefined,
   isFound: (record: T) => boolean,
 ): Promise<void> {
-  const reader = await stream.follow(topic, offsets[topic.name]);
+  const reader = await stream.follow(topic, from);
   try {
     for (;;) {
       const records = await reader.read(1000);

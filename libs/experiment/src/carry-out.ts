@@ -1,14 +1,13 @@
-import type { CalibrationState, LearningStatistics } from '@infalign/contracts';
+import type { CalibrationState, LearningStatistics, Run } from '@infalign/contracts';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import type { StepContext } from './step-context.js';
 
 /** A run that has been carried out: where its records are, and what its learner has to say. */
 export interface CarriedOutRun {
-  readonly runId: string;
+  /** Says from where on there are records of it in the stream. */
+  readonly record: Run;
   /** Holds the run's records, and perhaps those of others. */
   readonly stream: RolloutStream;
-  /** Per partition of every topic, an offset before which there is nothing of this run; undefined for the beginning. */
-  from(topicName: string): readonly number[] | undefined;
   /** The statistics of every iteration; empty where nothing is learned. */
   readonly history: readonly LearningStatistics[];
 }

@@ -58,6 +58,8 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
       text: await reference(checkpointNames.text),
       referenceRunId: isReferences ? '' : runIdOf(experiment, stepNames.trainingReferences),
       learnFrom: await stream.endOffsets(topics.rolloutCalibrated),
+      scoredFrom: await stream.endOffsets(topics.rolloutScored),
+      evaluatedFrom: await stream.endOffsets(topics.evaluationResults),
       stopped: false,
     };
     const run = pipelineRun(record);

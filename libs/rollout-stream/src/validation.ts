@@ -47,7 +47,13 @@ export function checkRun(run: Run): void {
   checkReference('reward_model', present('reward_model', run.rewardModel));
   if (run.judge) checkReference('judge', run.judge);
   checkReference('text', present('text', run.text));
-  run.learnFrom.forEach((offset, partition) => wholeNumber(`learn_from[${partition}]`, offset, 0));
+  for (const [field, offsets] of [
+    ['learn_from', run.learnFrom],
+    ['scored_from', run.scoredFrom],
+    ['evaluated_from', run.evaluatedFrom],
+  ] as const) {
+    offsets.forEach((offset, partition) => wholeNumber(`${field}[${partition}]`, offset, 0));
+  }
 }
 
 /** @throws InputError naming the field */

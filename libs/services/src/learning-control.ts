@@ -48,6 +48,8 @@ export function learningControl({ stream, store, runs }: ServiceParts): Learning
       }
       if (before) await setStopped(runId, false);
       else await startRun(stream, store, { experiment, step, checkpoints });
+      // Whoever started it asks for it next: until it can be seen here.
+      await runs.run(runId);
     },
     stop: (runId) => setStopped(runId, true),
     state,

@@ -11,7 +11,7 @@ const restMs = 10_000;
 
 /** A run that is learned here. */
 interface Learning {
-  end(): void;
+  readonly end: () => void;
   readonly ended: Promise<void>;
 }
 

@@ -13,7 +13,7 @@ export interface ServiceParts {
   readonly models: ModelCache;
   readonly logger: Logger;
   /** Closes them all. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Keys for a checkpoint store in S3. */

@@ -18,5 +18,5 @@ export interface AssembledService {
   /** What it can be asked. */
   readonly calls: RpcService;
   /** Works on the stream until the signal is aborted: what is under way is finished first. @throws what goes wrong */
-  serve(signal: AbortSignal): Promise<void>;
+  readonly serve: (signal: AbortSignal) => Promise<void>;
 }

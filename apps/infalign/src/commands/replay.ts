@@ -22,7 +22,7 @@ export function replayCommand(): Command {
     .summary('read a topic from any offset into files')
     .description(
       `Reads what is in a topic now into a new folder: PARTITION.jsonl for each partition, one JSON object a record. Nobody's
-position in the topic is moved.`,
+position in the topic is moved. A record that cannot be decoded ends it with an error that names the place.`,
     )
     .argument('<topic>', 'such as rollout.calibrated')
     .option('--from <offsets>', 'the offset to begin at: one for all partitions, or one each, separated by commas', '0')
@@ -48,21 +48,12 @@ async function replay(topicName: string, options: ReplayOptions): Promise<void> 
     mkdirSync(folder, { recursive: true });
     const files = starts.map((_, partition) => createWriteStream(join(folder, `${partition}.jsonl`)));
     const counts = starts.map(() => 0);
-    const reader = await stream.follow(
-      topic,
-      starts.map((start, partition) => Math.max(start, from[partition]!)),
-    );
-    for (;;) {
-      const records = await reader.read(1000);
-      if (records.length === 0) break;
-      for (const record of records) {
-        counts[record.partition]!++;
-        if (!files[record.partition]!.write(recordLine(record))) {
-          await once(files[record.partition]!, 'drain');
-        }
-      }
+    const offsets = starts.map((start, partition) => Math.max(start, from[partition]!));
+    for await (const record of stream.readAll(topic, offsets)) {
+      counts[record.partition]!++;
+      const file = files[record.partition]!;
+      if (!file.write(recordLine(record))) await once(file, 'drain');
     }
-    await reader.close();
     await Promise.all(files.map((file) => finished(file.end())));
     const records = counts.reduce((sum, count) => sum + count, 0);
     await writeStandardOutput(

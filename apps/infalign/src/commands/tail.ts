@@ -33,15 +33,16 @@ async function tail(topicName: string, options: { records: string; follow: boole
   const stream = await openStream('infalign-tail', services, logger);
   try {
     const [starts, ends] = [await stream.startOffsets(topic), await stream.endOffsets(topic)];
-    const reader = await stream.follow(
-      topic,
-      ends.map((end, partition) => Math.max(starts[partition]!, end - Number(options.records))),
-    );
+    const from = ends.map((end, partition) => Math.max(starts[partition]!, end - Number(options.records)));
+    if (!options.follow) {
+      for await (const record of stream.readAll(topic, from)) await writeStandardOutput(recordLine(record));
+      return;
+    }
+    const reader = await stream.follow(topic, from);
     await interruptible(async (signal) => {
       while (!signal.aborted) {
         const records = await reader.read(500);
         await writeStandardOutput(records.map(recordLine).join(''));
-        if (records.length === 0 && !options.follow) return;
         if (records.length === 0) await reader.changed(500);
       }
     }).catch((error: unknown) => {

@@ -32,17 +32,18 @@ export function policyRunStep(name: string): StepBody {
 
 async function collectResult(
   policyRun: PolicyRun,
-  { runId, stream, from, history }: CarriedOutRun,
+  { record, stream, history }: CarriedOutRun,
   { prompts, tokenizer }: StoredText,
 ): Promise<PolicyRunResult> {
+  const { runId, evaluatedFrom, scoredFrom } = record;
   const evaluation = new Map<string, EvaluationResult>();
   const finalVersion = history.length;
-  for await (const { value } of stream.readAll(topics.evaluationResults, from(topics.evaluationResults.name))) {
+  for await (const { value } of stream.readAll(topics.evaluationResults, evaluatedFrom)) {
     if (value.runId === runId && value.policyVersion === finalVersion) evaluation.set(value.promptId, value);
   }
   const shown = prompts.evaluation.slice(0, shownPrompts);
   const rollouts = new Map<string, Map<string, ScoredRollout>>(shown.map(({ id }) => [id, new Map()]));
-  for await (const { value } of stream.readAll(topics.rolloutScored, from(topics.rolloutScored.name))) {
+  for await (const { value } of stream.readAll(topics.rolloutScored, scoredFrom)) {
     const { rolloutId, promptId, purpose, policyVersion, ...rollout } = value.rollout!;
     if (rollout.runId !== runId || purpose !== Purpose.PURPOSE_EVALUATION || policyVersion !== finalVersion) continue;
     rollouts.get(promptId)?.set(rolloutId, value);

@@ -37,7 +37,7 @@ export const shownPrompts = 4;
 export const trainingReferencesStep: StepBody = async (context) => {
   const prompts = readText(context.folder.step(checkpointNames.text)).prompts.train;
   const run = { step: stepNames.trainingReferences, calibration: [] };
-  return await context.carryOut(run, context, async ({ runId, stream }) => {
+  return await context.carryOut(run, context, async ({ record: { runId }, stream }) => {
     const states = new Map<string, CalibrationState>();
     for (const state of (await stream.table(topics.calibrationState)).values()) {
       if (state.runId === runId) states.set(state.promptId, state);
@@ -51,9 +51,9 @@ export const trainingReferencesStep: StepBody = async (context) => {
 export const heldOutReferencesStep: StepBody = async (context) => {
   const { prompts, tokenizer } = readText(context.folder.step(checkpointNames.text));
   const run = { step: stepNames.heldOutReferences, calibration: [] };
-  return await context.carryOut(run, context, async ({ runId, stream, from }) => {
+  return await context.carryOut(run, context, async ({ record: { runId, scoredFrom }, stream }) => {
     const rollouts = new Map<string, ScoredRollout[]>();
-    for await (const { value } of stream.readAll(topics.rolloutScored, from(topics.rolloutScored.name))) {
+    for await (const { value } of stream.readAll(topics.rolloutScored, scoredFrom)) {
       const { promptId, ...rollout } = value.rollout!;
       if (rollout.runId !== runId) continue;
       const known = rollouts.get(promptId);

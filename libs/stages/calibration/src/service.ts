@@ -1,8 +1,9 @@
-import type { CalibrationState, CalibratorServiceService, ScoredRollout } from '@infalign/contracts';
+import type { CalibratedRollout, CalibrationState, CalibratorServiceService, ScoredRollout } from '@infalign/contracts';
 import { InputError, parseTransformation } from '@infalign/core';
 import { RpcError, type RpcHandlers } from '@infalign/rpc';
 import { topics } from '@infalign/rollout-stream';
 import { calibratedRollouts, fittedStates } from './batch.js';
+import type { RewardCalibration } from './calibration-run.js';
 
 /** What the calibrator's calls need. */
 export interface CalibrationServiceOptions {
@@ -20,9 +21,9 @@ export function calibrationService(options: CalibrationServiceOptions): RpcHandl
       checkRollouts('rollouts', rollouts);
       for (const state of states) topics.calibrationState.codec.encode(state);
       const calibration = { transformation: parseTransformation(transformation), corrected: false };
-      const known = states.length > 0 ? states : await statesFor(rollouts, options);
       try {
-        return { rollouts: calibratedRollouts(rollouts, known, calibration) };
+        if (states.length > 0) return { rollouts: calibratedRollouts(rollouts, states, calibration) };
+        return { rollouts: await calibratedByRun(rollouts, calibration, options) };
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         throw new RpcError('FAILED_PRECONDITION', 'REFERENCES_MISSING', error.message, { cause: error });
@@ -48,19 +49,22 @@ export function calibrationService(options: CalibrationServiceOptions): RpcHandl
   };
 }
 
-async function statesFor(
+/** Each calibrated against the references of its own prompt, of the run that its run is calibrated with. */
+async function calibratedByRun(
   rollouts: readonly ScoredRollout[],
-  { referenceRun, state }: CalibrationServiceOptions,
-): Promise<CalibrationState[]> {
-  const wanted = new Map(
-    rollouts.map(({ rollout }) => [JSON.stringify([rollout!.runId, rollout!.promptId]), rollout!] as const),
-  );
-  const states: CalibrationState[] = [];
-  for (const { runId, promptId } of wanted.values()) {
-    const known = await state(await referenceRun(runId), promptId);
-    if (known) states.push(known);
+  calibration: RewardCalibration,
+  options: CalibrationServiceOptions,
+): Promise<CalibratedRollout[]> {
+  const calibrated: CalibratedRollout[] = [];
+  const states = new Map<string, CalibrationState | undefined>();
+  for (const scored of rollouts) {
+    const { runId, promptId } = scored.rollout!;
+    const key = JSON.stringify([runId, promptId]);
+    if (!states.has(key)) states.set(key, await options.state(await options.referenceRun(runId), promptId));
+    const state = states.get(key);
+    calibrated.push(...calibratedRollouts([scored], state ? [state] : [], calibration));
   }
-  return states;
+  return calibrated;
 }
 
 function checkRollouts(field: string, rollouts: readonly ScoredRollout[]): void {

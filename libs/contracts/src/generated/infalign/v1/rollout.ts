@@ -190,7 +190,7 @@ export interface CalibrationState {
   window: number[];
   /** Reference rewards seen so far, those that have left the window included; at least as many as there are references. */
   seen: number;
-  /** References at the last drift test, ascending: what the next one compares the window with; else empty. */
+  /** What drift tests compare the window with, ascending: the first full window, or that of the last drift; else empty. */
   baseline: number[];
 }
 

@@ -43,6 +43,10 @@ export interface Run {
   learnFrom: number[];
   /** Whether it was stopped, or is to be worked on. */
   stopped: boolean;
+  /** Offsets in `rollout.scored`, one a partition, before which there is nothing of this run. */
+  scoredFrom: number[];
+  /** Offsets in `evaluation.results`, one a partition, before which there is nothing of this run. */
+  evaluatedFrom: number[];
 }
 
 /** A checkpoint in the checkpoint store. */
@@ -66,6 +70,8 @@ function createBaseRun(): Run {
     referenceRunId: "",
     learnFrom: [],
     stopped: false,
+    scoredFrom: [],
+    evaluatedFrom: [],
   };
 }
 
@@ -107,6 +113,20 @@ export const Run: MessageFns<Run> = {
     }
     if (message.stopped !== false) {
       writer.uint32(88).bool(message.stopped);
+    }
+    if (message.scoredFrom.length !== 0) {
+      writer.uint32(98).fork();
+      for (const v of message.scoredFrom) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.evaluatedFrom.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.evaluatedFrom) {
+        writer.uint64(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -221,6 +241,42 @@ export const Run: MessageFns<Run> = {
 
             message.stopped = reader.bool();
             continue;
+          }
+          case 12: {
+            if (tag === 96) {
+              message.scoredFrom.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scoredFrom.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 13: {
+            if (tag === 104) {
+              message.evaluatedFrom.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.evaluatedFrom.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
