@@ -1,22 +1,8 @@
-import { InputError, seededRandom } from '@infalign/core';
+import { InputError } from '@infalign/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { promptSetNames, type Prompt } from './dataset.js';
-import { divide, drawPromptSets, shuffled } from './splits.js';
-
-describe('shuffled', () => {
-  it('gives each order of three equally often', () => {
-    const random = seededRandom('test');
-    const counts = new Map<string, number>();
-    for (let i = 0; i < 6000; i++) {
-      const order = shuffled(['a', 'b', 'c'], random).join('');
-      counts.set(order, (counts.get(order) ?? 0) + 1);
-    }
-    expect(counts.size).toBe(6);
-    // Standard deviation of a count: √(6000 · 1/6 · 5/6) ≈ 29.
-    for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(4 * 29);
-  });
-});
+import { divide, drawPromptSets } from './splits.js';
 
 describe('divide', () => {
   it('holds out whole groups, their share, and keeps the order', () => {

@@ -1,15 +1,5 @@
-import { InputError, seededRandom, type RandomSource } from '@infalign/core';
+import { InputError, seededRandom, shuffled } from '@infalign/core';
 import { promptSetNames, type Prompt, type PromptRequest, type PromptSetName, type PromptSets } from './dataset.js';
-
-/** A random permutation (Fisher–Yates). */
-export function shuffled<Item>(items: readonly Item[], random: RandomSource): Item[] {
-  const result = [...items];
-  for (let last = result.length - 1; last > 0; last--) {
-    const other = random.integer(last + 1);
-    [result[last], result[other]] = [result[other] as Item, result[last] as Item];
-  }
-  return result;
-}
 
 /** Which part of a dataset's text each of its documents is in. */
 export interface Division<Item> {

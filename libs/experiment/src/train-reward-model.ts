@@ -1,4 +1,4 @@
-import { seededRandom } from '@infalign/core';
+import { seededRandom, shuffled } from '@infalign/core';
 import type { PreferencePair } from '@infalign/datasets';
 import {
   createEagerModel,
@@ -49,7 +49,7 @@ export async function trainRewardModel(options: {
     log: [],
     step(index, log) {
       const epoch = Math.floor(index / stepsPerEpoch);
-      if (order?.epoch !== epoch) order = { epoch, pairs: shuffled(pairs, 'pairs', seed, epoch) };
+      if (order?.epoch !== epoch) order = { epoch, pairs: shuffled(pairs, seededRandom('pairs', seed, epoch)) };
       const start = (index % stepsPerEpoch) * training.batch;
       const batch = order.pairs.slice(start, start + training.batch);
       const { loss } = trainer.step(
@@ -80,14 +80,4 @@ export async function trainRewardModel(options: {
   const weights = model.weights();
   model.dispose();
   return { weights, trainingLoss };
-}
-
-function shuffled<T>(items: readonly T[], ...seed: readonly (string | number)[]): T[] {
-  const random = seededRandom(...seed);
-  const result = [...items];
-  for (let last = result.length - 1; last > 0; last--) {
-    const other = random.integer(last + 1);
-    [result[last], result[other]] = [result[other]!, result[last]!];
-  }
-  return result;
 }

@@ -33,7 +33,7 @@ export {
   type OrderStatistic,
   type Procedure,
 } from './procedure.js';
-export { seededRandom, type RandomSource } from './random.js';
+export { seededRandom, shuffled, type RandomSource } from './random.js';
 export {
   exponentialBias,
   exponentialTransformation,

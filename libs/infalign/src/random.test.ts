@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from './random.js';
+import { seededRandom, shuffled } from './random.js';
 
 describe('seededRandom', () => {
   it('keeps its first values for ever, so that recorded runs can be repeated', () => {
@@ -128,5 +128,19 @@ describe('seededRandom', () => {
     expect(() => seededRandom(NaN)).toThrow(/finite/);
     const random = seededRandom(1);
     for (const max of [0, -1, 1.5, Infinity, NaN]) expect(() => random.integer(max)).toThrow(RangeError);
+  });
+});
+
+describe('shuffled', () => {
+  it('gives each order of three equally often', () => {
+    const random = seededRandom('test');
+    const counts = new Map<string, number>();
+    for (let i = 0; i < 6000; i++) {
+      const order = shuffled(['a', 'b', 'c'], random).join('');
+      counts.set(order, (counts.get(order) ?? 0) + 1);
+    }
+    expect(counts.size).toBe(6);
+    // Standard deviation of a count: √(6000 · 1/6 · 5/6) ≈ 29.
+    for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(4 * 29);
   });
 });

@@ -62,6 +62,16 @@ export function seededRandom(...parts: (string | number)[]): RandomSource {
   };
 }
 
+/** The items in a random order (Fisher–Yates): each order as likely as any other. */
+export function shuffled<Item>(items: readonly Item[], random: RandomSource): Item[] {
+  const result = [...items];
+  for (let last = result.length - 1; last > 0; last--) {
+    const other = random.integer(last + 1);
+    [result[last], result[other]] = [result[other] as Item, result[last] as Item];
+  }
+  return result;
+}
+
 /** The words (uniform on 0 … 2³² − 1) that seededRandom draws from, for loops in which its methods cost too much. */
 export function seededWords(...parts: (string | number)[]): () => number {
   let [s0, s1, s2, s3] = hashParts(parts);

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { InputError, seededRandom } from '@infalign/core';
+import { InputError, seededRandom, shuffled } from '@infalign/core';
 import { annotateRollouts, type RolloutMeasure } from './annotate-rollouts.js';
 import { writeFileAtomically } from './atomic-output.js';
 import { joinRewards } from './join-rewards.js';
-import { jsonLines, newTestFolder, shuffled } from './rewards.fixture.js';
+import { jsonLines, newTestFolder } from './rewards.fixture.js';
 
 const files = newTestFolder();
 const temporaryFolder = files.path('temporary');

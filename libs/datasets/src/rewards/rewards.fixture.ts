@@ -1,7 +1,6 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type RandomSource } from '@infalign/core';
 import { afterAll } from 'vitest';
 
 /** A new folder for the files of a test file, removed when its tests are over. */
@@ -27,13 +26,4 @@ export function newTestFolder(): {
 
 export function jsonLines(objects: readonly object[]): string {
   return objects.map((object) => `${JSON.stringify(object)}\n`).join('');
-}
-
-export function shuffled<Item>(items: readonly Item[], random: RandomSource): Item[] {
-  const result = [...items];
-  for (let index = result.length - 1; index > 0; index--) {
-    const other = random.integer(index + 1);
-    [result[index], result[other]] = [result[other]!, result[index]!];
-  }
-  return result;
 }
