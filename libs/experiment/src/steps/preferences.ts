@@ -48,20 +48,38 @@ export async function preferences(name: RewardModelName, context: StepContext): 
     context.experiment.rewardModel.labels === 'human'
       ? text.humanPairs[name]
       : await sampledPairs(name, text, wanted, context);
-  return divided(pairs, wanted);
+  const division = growingPreferences(wanted);
+  division.add(pairs);
+  return division;
 }
 
 function wantedPairs(experiment: Experiment, name: RewardModelName): Wanted {
   return name === 'reward' ? experiment.rewardModel : experiment.judge;
 }
 
+/** Preferences that pairs are still added to. */
+interface GrowingPreferences extends Preferences {
+  add(pairs: readonly PreferencePair[]): void;
+}
+
 /** Held-out pairs from the first prompts, the others for training; a prompt on the border gives its rest to neither. */
-function divided(pairs: readonly PreferencePair[], { heldOutPairs, pairs: trainingPairs }: Wanted): Preferences {
-  const heldOut = pairs.slice(0, heldOutPairs);
-  const heldOutPrompts = new Set(heldOut.map((pair) => pair.promptId));
+function growingPreferences(wanted: Wanted): GrowingPreferences {
+  const heldOut: PreferencePair[] = [];
+  const training: PreferencePair[] = [];
+  const heldOutPrompts = new Set<string>();
   return {
     heldOut,
-    training: pairs.filter((pair) => !heldOutPrompts.has(pair.promptId)).slice(0, trainingPairs),
+    training,
+    add(pairs) {
+      for (const pair of pairs) {
+        if (heldOut.length < wanted.heldOutPairs) {
+          heldOut.push(pair);
+          heldOutPrompts.add(pair.promptId);
+        } else if (training.length < wanted.pairs && !heldOutPrompts.has(pair.promptId)) {
+          training.push(pair);
+        }
+      }
+    },
   };
 }
 
@@ -79,12 +97,12 @@ async function sampledPairs(
   const policy = createEagerModel(base.config, base.weights);
   const pairs: PreferencePair[] = [];
   const prompts = text.prompts[name];
-  const found = (): number => divided(pairs, wanted).training.length;
-  for (let sampled = 0; found() < wanted.pairs; sampled += promptsPerBatch) {
+  const found = growingPreferences(wanted);
+  for (let sampled = 0; found.training.length < wanted.pairs; sampled += promptsPerBatch) {
     const round = Math.floor(sampled / prompts.length);
     if (round >= maxRounds) {
       throw new InputError(
-        `${round * responsesPerPrompt} responses to each of ${prompts.length} prompts gave only ${found()} pairs that do not tie ` +
+        `${round * responsesPerPrompt} responses to each of ${prompts.length} prompts gave only ${found.training.length} pairs that do not tie ` +
           `in sentiment, of ${wanted.pairs} asked for. Ask for fewer pairs, for longer responses, or train the base model longer.`,
       );
     }
@@ -100,15 +118,15 @@ async function sampledPairs(
     );
     batch.forEach((prompt, index) => {
       const own = responses.slice(index * responsesPerPrompt, (index + 1) * responsesPerPrompt);
-      pairs.push(
-        ...labelled(
-          prompt,
-          own.map((response) => response.responseTokens),
-          text.tokenizer,
-        ),
+      const labelledPairs = labelled(
+        prompt,
+        own.map((response) => response.responseTokens),
+        text.tokenizer,
       );
+      pairs.push(...labelledPairs);
+      found.add(labelledPairs);
     });
-    await progress('sampling and labelling pairs', Math.min(found(), wanted.pairs), wanted.pairs);
+    await progress('sampling and labelling pairs', found.training.length, wanted.pairs);
   }
   policy.dispose();
   publishCheckpoint(store, new Map([['pairs.json', JSON.stringify(pairs)]]), null);
