@@ -6,7 +6,6 @@ export {
   type AdvantageEstimate,
   type GeneralisedAdvantageSettings,
 } from './advantages.js';
-export { k1, k3, klEstimates, type KlEstimates } from './kl.js';
 export { crossEntropyLoss, preferenceLoss } from './losses.js';
 export { clippedPolicyLoss, clippedValueLoss, ratioStatistics, type RatioStatistics } from './ppo.js';
 export { linearSchedule, type LinearScheduleSettings } from './schedules.js';

@@ -170,7 +170,10 @@ const ppo = z
     rollouts_per_prompt: wholeNumber(1, 16, 'Responses sampled for each of them.'),
     epochs: wholeNumber(1, 1, 'Passes over a batch of rollouts.'),
     minibatches: wholeNumber(1, 2, 'Updates a pass; divides prompts_per_iteration × rollouts_per_prompt.'),
-    learning_rate: positiveNumber(1e-4, 'Learning rate of the first iteration (Adam); decays linearly to zero.'),
+    learning_rate: positiveNumber(
+      1e-4,
+      'Highest learning rate (Adam): it rises over the first tenth of the iterations, then decays linearly to zero.',
+    ),
     clip_epsilon: z.number().gt(0).lt(1).default(0.2).describe('Clip range of the probability ratio.'),
     value_clip_epsilon: positiveNumber(0.2, 'Clip range of the value around its value at sampling.'),
     value_coefficient: z.number().min(0).default(0.1).describe('Weight of the value loss.'),

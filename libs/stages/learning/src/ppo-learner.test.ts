@@ -111,6 +111,67 @@ describe('createPpoLearner', () => {
     expect(last(5)).toBeLessThan(0.9);
   });
 
+  it('begins with a share of the learning rate, that of the first of the iterations in which it rises', () => {
+    const largestMove = (iterations: number) => {
+      const once = { ...settings, iterations, epochs: 1, minibatches: 1 };
+      const pair = learnerOf(task, { ...training, settings: once });
+      learn(pair, 1);
+      const moves = [...pair.policy.weights()].flatMap(([name, { data }]) =>
+        Array.from(data, (weight, index) => Math.abs(weight - (task.weights.get(name)?.data[index] ?? weight))),
+      );
+      return moves.reduce((largest, move) => Math.max(largest, move), 0);
+    };
+    // Adam's first step moves each weight by about the learning rate.
+    expect(largestMove(9) / settings.learningRate).toBeCloseTo(1, 1);
+    expect(largestMove(40) / settings.learningRate).toBeCloseTo(1 / 4, 1);
+  });
+
+  it('steers by the KL of the policy as it is, also where its rollouts are of an earlier one', () => {
+    const steered = (targetKl: number) =>
+      learnerOf(task, {
+        ...training,
+        klStrength: { targetKl, initialBeta: 1 },
+        settings: { ...settings, learningRate: 0.02 },
+      });
+    const pair = steered(0.02);
+    const early = rolloutsFor(pair.policy, 0);
+    pair.learner.learn(early);
+    const stale = learnerOf(task, training);
+    stale.learner.restore(pair.learner.snapshot());
+    stale.learner.learn(early);
+    pair.learner.learn(rolloutsFor(pair.policy, 1));
+    const [ofStale, ofFresh] = [stale, pair].map(({ learner }) => learner.snapshot().targetKl!.smoothedKl!);
+    expect(ofFresh).toBeGreaterThan(0.005);
+    expect(Math.abs(ofStale! / ofFresh! - 1)).toBeLessThan(0.5);
+  });
+
+  it('moves the policy away from the reference or towards it at the end, as its target asks', () => {
+    const of = (targetKl: number, learningRate: number): Training => ({
+      ...training,
+      klStrength: { targetKl, initialBeta: 1 },
+      settings: { ...settings, iterations: 2, learningRate },
+    });
+    const displacements = (pair: { policy: LanguageModel }) =>
+      [...task.weights].map(([name, { data }]) => {
+        const moved = pair.policy.weights().get(name)!.data;
+        return moved.map((weight, index) => weight - data[index]!);
+      });
+    for (const [targetKl, scale] of [
+      [50, 1.25],
+      [1e-6, 0.8],
+    ] as const) {
+      const pair = learnerOf(task, of(targetKl, 3e-3));
+      learn(pair, 1);
+      const last = learnerOf(task, of(targetKl, 0));
+      last.learner.restore(pair.learner.snapshot());
+      learn(last, 1);
+      const before = displacements(pair);
+      displacements(last).forEach((moved, tensor) => {
+        moved.forEach((value, index) => expect(Math.abs(value - scale * before[tensor]![index]!)).toBeLessThan(1e-6));
+      });
+    }
+  });
+
   it('leaves the policy alone at a learning rate of zero', () => {
     const pair = learnerOf(task, { ...training, settings: { ...settings, learningRate: 0 } });
     learn(pair, 1);

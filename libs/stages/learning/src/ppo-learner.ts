@@ -1,13 +1,12 @@
 import { tensor1d, add, mul, type Scalar } from '@tensorflow/tfjs-core';
-import type { CalibratedRollout, LearningStatistics } from '@infalign/contracts';
-import { InputError, seededRandom } from '@infalign/core';
+import type { CalibratedRollout, LearningStatistics, SampledRollout } from '@infalign/contracts';
+import { estimateKl, InputError, seededRandom, shuffled, type KlEstimate } from '@infalign/core';
 import type { LanguageModel, OptimiserState, Trainer, TrainingOutputs, Weights } from '@infalign/language-model';
 import {
   clippedPolicyLoss,
   clippedValueLoss,
   generalisedAdvantages,
   initialTargetKlState,
-  klEstimates,
   leaveOneOutAdvantages,
   linearSchedule,
   ratioStatistics,
@@ -21,13 +20,13 @@ import { flattened, indicesByPrompt, learningRollouts, unflattened, type Learnin
 
 /** How PPO learns. */
 export interface PpoSettings {
-  /** Iterations of the whole run: the learning rate decays linearly to zero over them. */
+  /** Iterations of the whole run: the learning rate rises over the first tenth of them, then decays linearly to zero. */
   readonly iterations: number;
   /** Passes over the rollouts of an iteration. */
   readonly epochs: number;
   /** Optimiser steps a pass. */
   readonly minibatches: number;
-  /** Of the first iteration. */
+  /** Of the iteration in which it is highest. */
   readonly learningRate: number;
   /** Clip range of the probability ratio. */
   readonly clipEpsilon: number;
@@ -48,8 +47,11 @@ export interface PpoSettings {
   readonly advantages: 'leave_one_out' | 'value';
 }
 
-/** Share of a run's iterations over which the KL that is aimed at rises to its target. */
-const rampShare = 0.6;
+/**
+ * Share of a run's iterations over which the learning rate rises. Adam's first steps have the full learning rate in every
+ * weight, however noisy the gradient: without a warm-up they are a KL in no direction, which training hardly sheds again.
+ */
+const warmupShare = 0.1;
 
 /** The KL strength, on the scale of the normalised transformation. */
 export type KlStrength =
@@ -106,10 +108,16 @@ export interface PpoLearner {
  */
 export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
   const { policy, trainer, reference, settings, klStrength, seed } = parts;
+  const schedule = {
+    peak: 1,
+    final: 0,
+    warmupSteps: Math.floor(warmupShare * settings.iterations),
+    totalSteps: settings.iterations,
+  };
   let iteration = 0;
   let targetKl =
     'targetKl' in klStrength
-      ? initialTargetKlState(klStrength.targetKl, klStrength.initialBeta, Math.ceil(rampShare * settings.iterations))
+      ? initialTargetKlState(klStrength.targetKl, klStrength.initialBeta, settings.iterations)
       : null;
   return {
     get iteration() {
@@ -120,9 +128,14 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
       const sequences = rollouts.map((rollout) => rollout.sequence);
       const { temperature } = sequences[0]!;
       const referenceLogProbs = reference.responseLogProbs(sequences, temperature);
-      const kls = sequences.map(({ logProbs }, index) => klEstimates(logProbs, referenceLogProbs[index]!));
-
-      if (targetKl) targetKl = updateTargetKl(targetKl, mean(kls.map((kl) => kl.tokenK3)));
+      const relativeRate = linearSchedule(iteration, schedule);
+      const kl = responseKl(sequences, referenceLogProbs);
+      if (targetKl) {
+        // Of the policy as it is now: estimates from rollouts of an earlier one are of that one.
+        const stale = sequences.some(({ policyVersion }) => policyVersion !== iteration);
+        const current = stale ? mean(policy.tokenKl(reference, sequences, temperature).map(total)) : kl.k3;
+        targetKl = updateTargetKl(targetKl, current, relativeRate);
+      }
       const beta = 'beta' in klStrength ? klStrength.beta : targetKl!.beta;
       const rewards = rollouts.map(({ sequence, transformedReward }, index) =>
         tokenRewards(sequence.logProbs, referenceLogProbs[index]!, transformedReward, beta),
@@ -132,15 +145,9 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
       const lengths = sequences.map((sequence) => sequence.responseTokens.length);
       const advantages = unflattened(whiten(flattened(estimates.map((each) => each.advantages))), lengths);
 
-      const learningRate = linearSchedule(iteration, {
-        peak: settings.learningRate,
-        final: 0,
-        warmupSteps: 0,
-        totalSteps: settings.iterations,
-      });
       const steps: StepStatistics[] = [];
       for (let epoch = 0; epoch < settings.epochs; epoch++) {
-        const order = shuffled(rollouts.length, ['ppo-order', seed, iteration, epoch]);
+        const order = shuffled([...rollouts.keys()], seededRandom('ppo-order', seed, iteration, epoch));
         for (const indices of split(order, settings.minibatches)) {
           const pick = <Item>(items: readonly Item[]): Item[] => indices.map((index) => items[index]!);
           steps.push(
@@ -150,10 +157,17 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
               advantages: flattened(pick(advantages)),
               oldValues: values && flattened(pick(values)),
               returns: flattened(pick(estimates).map((each) => each.returns)),
-              step: { learningRate, maxGradientNorm: settings.maxGradientNorm, temperature },
+              step: {
+                learningRate: relativeRate * settings.learningRate,
+                maxGradientNorm: settings.maxGradientNorm,
+                temperature,
+              },
             }),
           );
         }
+      }
+      if (targetKl && targetKl.displacementScale !== 1) {
+        policy.load(scaledDisplacement(policy.weights(), reference.weights(), targetKl.displacementScale));
       }
       iteration++;
       return {
@@ -162,7 +176,7 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
         meanReward: mean(rollouts.map((rollout) => rollout.rawReward)),
         meanCalibratedReward: mean(rollouts.map((rollout) => rollout.calibratedReward)),
         meanTransformedReward: mean(rollouts.map((rollout) => rollout.transformedReward)),
-        kl: mean(kls.map((kl) => kl.k1)),
+        kl: kl.k1,
         beta,
         clipFraction: mean(steps.map((step) => step.clipFraction)),
         policyLoss: mean(steps.map((step) => step.policyLoss)),
@@ -239,15 +253,28 @@ function againstOthers(rewards: readonly Float64Array[], rollouts: readonly Lear
   return estimates;
 }
 
-/** The numbers below `length` in an order that depends on the seed alone (Fisher–Yates). */
-function shuffled(length: number, seedParts: readonly (string | number)[]): number[] {
-  const random = seededRandom(...seedParts);
-  const order = Array.from({ length }, (_, index) => index);
-  for (let last = length - 1; last > 0; last--) {
-    const other = random.integer(last + 1);
-    [order[last], order[other]] = [order[other]!, order[last]!];
-  }
-  return order;
+/**
+ * KL(π ‖ πref) in nats a response, estimated at every token and added up: by the chain rule of the KL as unbiased as an
+ * estimate from whole responses, and as k3 of far lower variance.
+ */
+function responseKl(sequences: readonly SampledRollout[], referenceLogProbs: readonly Float32Array[]): KlEstimate {
+  const logRatios = sequences.flatMap(({ logProbs }, index) =>
+    logProbs.map((logProb, t) => logProb - referenceLogProbs[index]![t]!),
+  );
+  const { k1, k3 } = estimateKl(logRatios);
+  const tokens = logRatios.length / sequences.length;
+  return { k1: tokens * k1, k3: tokens * k3 };
+}
+
+/** The weights moved along the line from those of the reference; those that it lacks (a value head) stay. */
+function scaledDisplacement(weights: Weights, reference: Weights, scale: number): Weights {
+  return new Map(
+    [...weights].map(([name, { shape, data }]) => {
+      const origin = reference.get(name)?.data;
+      const moved = origin ? data.map((weight, index) => origin[index]! + scale * (weight - origin[index]!)) : data;
+      return [name, { shape, data: moved }];
+    }),
+  );
 }
 
 /** `parts` runs of neighbours, as equal in length as can be; never an empty one. */
@@ -259,5 +286,11 @@ function split(order: readonly number[], parts: number): number[][] {
 }
 
 function mean(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0) / values.length;
+  return total(values) / values.length;
+}
+
+function total(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let index = 0; index < values.length; index++) sum += values[index]!;
+  return sum;
 }
