@@ -140,6 +140,8 @@ export const run: Run = {
   text: { name: 'example/text', contentHash: 'd4' },
   referenceRunId: 'references',
   learnFrom: [3, 0],
+  scoredFrom: [2, 1],
+  evaluatedFrom: [0, 0],
   stopped: false,
 };
 

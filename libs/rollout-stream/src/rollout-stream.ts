@@ -7,6 +7,9 @@ import type { ConsumedRecord, OutgoingRecord, PoisonRecord, RecordPosition, Topi
  * Every topic has the same number of partitions, and records of one prompt are in the partition of that number in each: a
  * stage that owns a partition of its input writes to the same partition of its outputs, so that the order in which a
  * prompt's records were made is the order in which they arrive.
+ *
+ * What was written through a stream is there for whatever is read through it afterwards. Other processes may see it some
+ * milliseconds later.
  */
 export interface RolloutStream {
   /** Of every topic; at least 1. */

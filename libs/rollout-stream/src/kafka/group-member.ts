@@ -28,7 +28,7 @@ interface Claim<T> {
  * ends what that one has begun, so that the position cannot change any more but by this member.
  */
 export async function joinAsMember<T>(context: StreamContext, group: string, topic: Topic<T>): Promise<GroupMember<T>> {
-  const { network, settings, partitions } = context;
+  const { network, settings, partitions, onTrouble } = context;
   const groupId = `${settings.prefix}${group}`;
   const topicName = context.topicName(topic);
   const claims = new Map<number, Claim<T>>();
@@ -41,7 +41,6 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
   let left = false;
   let start!: () => void;
   const started = new Promise<void>((resolve) => (start = resolve));
-  const onTrouble = context.trouble({ group, topic: topic.name });
 
   function tell(partition: number): void {
     any.raise();
@@ -198,7 +197,8 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
             `Partition ${partition} of ${topic.name} has been taken from ${group}: ${error.message}`,
           );
         }
-        settings.log.warn({ err: error, group, topic: topic.name, partition }, 'A transaction has failed');
+        if (claims.get(partition) === claim)
+          settings.log.warn({ err: error, group, topic: topic.name, partition }, 'A transaction has failed');
         if (!(await settle(claim, offset))) {
           if (error instanceof InputError) throw error;
           throw new TransactionFailed(

@@ -4,7 +4,7 @@ import { messageOf } from '../encoded-record.js';
 import type { RolloutStream, StreamWriter } from '../rollout-stream.js';
 import type { Topic } from '../topic.js';
 import { explained } from './broker-errors.js';
-import type { StreamContext } from './context.js';
+import { troubleLog, whenSeen, type StreamContext } from './context.js';
 import { ensureTopics } from './ensure-topics.js';
 import { joinAsMember } from './group-member.js';
 import { createNetwork, type Network } from './network.js';
@@ -33,7 +33,7 @@ export async function openKafkaStream(options: KafkaStreamOptions): Promise<Roll
   try {
     const opening = AbortSignal.timeout(openingTimeoutMs);
     let trouble: unknown;
-    const patience: Patience = { signal: opening, onTrouble: (error) => (trouble = error) };
+    const patience: Patience = { signal: opening, onTrouble: (error) => (trouble = error ?? trouble) };
     const partitions = await ensureTopics(network, settings, topicName, patience).catch((error: unknown) => {
       if (!opening.aborted) throw explained(error);
       const addresses = brokers.map(({ host, port }) => `${host}:${port}`).join(', ');
@@ -58,20 +58,19 @@ function kafkaStream(
 ): RolloutStream {
   const closing = new AbortController();
   const { signal } = closing;
+  const unseen: StreamContext['unseen'] = new Map();
   const context: StreamContext = {
     settings,
     network,
     partitions,
     topicName,
-    producer: { topicName, transactionTimeoutMs: settings.transactionTimeoutMs },
+    producer: { topicName, transactionTimeoutMs: settings.transactionTimeoutMs, unseen },
+    unseen,
     signal,
-    trouble: (fields) => (error) => {
-      if (error === undefined) settings.log.info(fields, 'The trouble with the Kafka brokers has passed');
-      else settings.log.warn({ ...fields, err: error }, 'There is trouble with the Kafka brokers');
-    },
+    onTrouble: troubleLog(settings.log),
   };
   const all = Array.from({ length: partitions }, (_, partition) => partition);
-  const patience: Patience = { signal, onTrouble: context.trouble({}) };
+  const patience: Patience = { signal, onTrouble: context.onTrouble };
   /** What is left and closed before the connections are. */
   const open = new Set<() => Promise<void>>();
   /** What groups read, by their names. */
@@ -119,13 +118,17 @@ function kafkaStream(
     table: (topic, partition) => readTable(context, topic, partition),
 
     async committed(group, topic) {
+      await whenSeen(context);
       const offsets = await committedOffsets(network, `${settings.prefix}${group}`, topicName(topic), all, patience);
       const starts = offsets.includes(-1) ? await stream.startOffsets(topic) : [];
       return offsets.map((offset, partition) => (offset === -1 ? starts[partition]! : offset));
     },
 
     startOffsets: (topic) => endsOf(network, topicName(topic), all, 'first', patience),
-    endOffsets: (topic) => endsOf(network, topicName(topic), all, 'last', patience),
+    async endOffsets(topic) {
+      await whenSeen(context);
+      return endsOf(network, topicName(topic), all, 'last', patience);
+    },
 
     async close() {
       await Promise.all([...open].map((close) => close()));

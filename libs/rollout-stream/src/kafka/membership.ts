@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assignerName, decodeClaim, decodeShare, encodeClaim, encodeShare, shareOut } from './assignment.js';
 import { errorType, explained, isConnectionFailure, isTransient, StreamClosed } from './broker-errors.js';
-import type { Lane, Network } from './network.js';
+import type { Network } from './network.js';
 import type { Broker } from './kafkajs-internals.js';
 import { retrying } from './retry.js';
 
@@ -45,15 +45,13 @@ export function joinGroup(options: MembershipOptions): Membership {
   let memberId = '';
   let generation = -1;
   let owned: number[] = [];
-  let confirmedAt = 0;
 
   /** Asks the group's coordinator, for as long as it takes to find one. */
-  function askCoordinator<T>(request: (broker: Broker) => Promise<T>, on: Lane = lane): Promise<T> {
+  function askCoordinator<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
     return retrying(
       async () => {
-        if (owned.length > 0 && performance.now() - confirmedAt > sessionTimeoutMs) lose();
         try {
-          return await on.ask(await network.coordinator('group', groupId), request);
+          return await lane.ask(await network.coordinator('group', groupId), request);
         } catch (error) {
           network.reconsider(error, 'group', groupId);
           throw error;
@@ -105,13 +103,12 @@ export function joinGroup(options: MembershipOptions): Membership {
     const kept = joined.generationId === generation + 1 ? share.filter((partition) => owned.includes(partition)) : [];
     generation = joined.generationId;
     owned = share;
-    confirmedAt = performance.now();
     onAssigned(share, kept);
   }
 
+  /** A coordinator that still knows this generation has given nothing of it to others, however long it has heard nothing. */
   async function heartbeat(): Promise<void> {
     await askCoordinator((broker) => broker.heartbeat({ groupId, groupGenerationId: generation, memberId }));
-    confirmedAt = performance.now();
   }
 
   /** What the coordinator's answer says about this member. @throws the error, if it says nothing */

@@ -43,6 +43,12 @@ export interface Network {
   close(): Promise<void>;
 }
 
+interface KnownBroker {
+  readonly address: BrokerAddress;
+  readonly broker: Broker;
+  connecting: Promise<void> | undefined;
+}
+
 /** What a network is opened with. */
 export interface NetworkOptions {
   readonly brokers: readonly BrokerAddress[];
@@ -68,7 +74,7 @@ export function createNetwork({ brokers: bootstrap, connection, loopbackOnly }: 
   let preferred = -1;
 
   function lane(): Lane {
-    const brokers = new Map<number, { address: BrokerAddress; broker: Broker }>();
+    const brokers = new Map<number, KnownBroker>();
     let closed = false;
 
     async function connected(nodeId: number): Promise<Broker> {
@@ -87,13 +93,17 @@ export function createNetwork({ brokers: bootstrap, connection, loopbackOnly }: 
               "encrypted. Give the brokers' TLS settings, or allow it by name: plaintext 'allow-off-loopback'.",
           );
         }
-        brokers.set(nodeId, (known = { address, broker: createBroker(address, connection) }));
+        brokers.set(nodeId, (known = { address, broker: createBroker(address, connection), connecting: undefined }));
       }
       try {
-        if (!known.broker.isConnected()) await known.broker.connect();
+        // One that is being connected to says that it is connected before it can be asked.
+        if (known.connecting || !known.broker.isConnected()) {
+          const joined = known;
+          await (joined.connecting ??= joined.broker.connect().finally(() => (joined.connecting = undefined)));
+        }
         if (closed) drop(nodeId);
       } catch (error) {
-        drop(nodeId);
+        if (brokers.get(nodeId) === known) drop(nodeId);
         if (!isConnectionFailure(error)) throw error;
         throw new Unreachable(
           `The Kafka broker ${address.host}:${address.port} cannot be reached: ${(error as Error).message}`,

@@ -8,7 +8,7 @@ export interface RetryOptions {
   readonly while: (error: unknown) => boolean;
   /** Ends it, where the stream is closed. */
   readonly signal: AbortSignal;
-  /** Told of the error where it lasts for more than a second; and, with nothing, that it has passed. */
+  /** Told of the error where it lasts for more than a second; and, with nothing, when that is over. */
   readonly onTrouble?: (error: unknown) => void;
   /** How long to go on, in milliseconds. Default: for ever. */
   readonly timeoutMs?: number;
@@ -26,22 +26,24 @@ export async function retrying<T>(attempt: () => Promise<T>, options: RetryOptio
   const start = performance.now();
   let pause = 3;
   let told = false;
-  for (;;) {
-    if (signal.aborted) throw new StreamClosed('The stream has been closed.');
-    try {
-      const result = await attempt();
-      if (told) onTrouble?.(undefined);
-      return result;
-    } catch (error) {
-      const elapsed = performance.now() - start;
-      if (!options.while(error) || elapsed > timeoutMs) throw error;
-      if (!told && elapsed > 1000) {
-        told = true;
-        onTrouble?.(error);
+  try {
+    for (;;) {
+      if (signal.aborted) throw new StreamClosed('The stream has been closed.');
+      try {
+        return await attempt();
+      } catch (error) {
+        const elapsed = performance.now() - start;
+        if (!options.while(error) || elapsed > timeoutMs) throw error;
+        if (!told && elapsed > 1000) {
+          told = true;
+          onTrouble?.(error);
+        }
       }
       // Those who wait for the same broker do not come back all at once.
-      await sleep((pause * randomInt(800, 1200)) / 1000, undefined, { signal }).catch(() => undefined);
+      await sleep((pause * randomInt(800, 1200)) / 1000);
       pause = Math.min(pause * 1.5, longestPauseMs);
     }
+  } finally {
+    if (told) onTrouble?.(undefined);
   }
 }

@@ -14,7 +14,7 @@ export async function openWriter(context: StreamContext, name: string): Promise<
     network: context.network,
     lane,
     signal: AbortSignal.any([context.signal, closing.signal]),
-    onTrouble: context.trouble({ writer: name }),
+    onTrouble: context.onTrouble,
   });
   let end: Error | undefined;
   /** One transaction after another, in the order in which they were asked for. */

@@ -4,8 +4,8 @@ import type { TopicReader } from '../rollout-stream.js';
 import { createSignal } from '../signal.js';
 import { describePosition, type ConsumedRecord, type Topic } from '../topic.js';
 import { errorType } from './broker-errors.js';
-import type { StreamContext } from './context.js';
-import { asking, endsOf, type Patience } from './offsets.js';
+import { whenSeen, type StreamContext } from './context.js';
+import { asking, endsOf } from './offsets.js';
 import { createPartitionFeed } from './partition-feed.js';
 import { fetchPartition } from './partition-fetch.js';
 import type { FetchedRecord } from './record-batch.js';
@@ -30,7 +30,7 @@ export async function* readRange(
   const { network } = context;
   const topicName = context.topicName(topic);
   for (let offset = from; offset < to;) {
-    const { records, next, lastStableOffset } = await asking(network, patience(context, topic), async () => {
+    const { records, next, lastStableOffset } = await asking(network, context, async () => {
       const leader = await network.leader(topicName, partition);
       return network.ask(leader, (broker) =>
         fetchPartition(broker, { topic: topicName, partition, offset, maxWaitMs: 0, maxBytes: fetchBytes }),
@@ -56,11 +56,12 @@ export async function rangesOf(context: StreamContext, topic: Topic, from?: read
   if (from && from.length !== partitions) {
     throw new InputError(`${from.length} offsets are given for the ${partitions} partitions of ${topic.name}.`);
   }
+  await whenSeen(context);
   const all = Array.from({ length: partitions }, (_, partition) => partition);
   const topicName = context.topicName(topic);
   const [starts, ends] = await Promise.all([
-    endsOf(network, topicName, all, 'first', patience(context, topic)),
-    endsOf(network, topicName, all, 'last', patience(context, topic)),
+    endsOf(network, topicName, all, 'first', context),
+    endsOf(network, topicName, all, 'last', context),
   ]);
   return all.map((partition) => {
     const [start, to] = [starts[partition]!, ends[partition]!];
@@ -97,8 +98,9 @@ export async function readTable<T>(
 ): Promise<Map<string, T>> {
   if (!topic.compacted) throw new Error(`Topic ${topic.name} is not compacted: it is no table.`);
   const { network } = context;
+  await whenSeen(context);
   const which = partition === undefined ? Array.from({ length: context.partitions }, (_, index) => index) : [partition];
-  const ends = await endsOf(network, context.topicName(topic), which, 'last', patience(context, topic));
+  const ends = await endsOf(network, context.topicName(topic), which, 'last', context);
   const table = new Map<string, T>();
   const parts = await Promise.all(
     which.map(async (part, index) => {
@@ -144,7 +146,7 @@ export async function followTopic<T>(
       from: offset,
       readAheadBytes: context.settings.readAheadBytes,
       onChange: () => changed.raise(),
-      onTrouble: context.trouble({ topic: topic.name }),
+      onTrouble: context.onTrouble,
     });
     return { lane, feed };
   });
@@ -171,10 +173,6 @@ export async function followTopic<T>(
       );
     },
   };
-}
-
-function patience(context: StreamContext, topic: Topic): Patience {
-  return { signal: context.signal, onTrouble: context.trouble({ topic: topic.name }) };
 }
 
 function deleted(topic: Topic, partition: number, offset: number, cause?: unknown): InputError {

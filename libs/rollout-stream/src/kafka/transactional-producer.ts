@@ -41,10 +41,14 @@ export interface ProducerContext {
   readonly signal: AbortSignal;
   /** Told of trouble that lasts, and, with nothing, that it has passed. */
   readonly onTrouble: (error: unknown) => void;
+  /** Gets, after every transaction, what resolves when it can be read: some milliseconds after it was committed. */
+  readonly unseen: Map<string, () => Promise<void>>;
 }
 
 /** The partitions have not been told yet that a transaction has ended. */
-class StillPreparing extends Error {}
+class StillPreparing extends Error {
+  override name = 'StillPreparing';
+}
 
 /** Records sent together have about so many bytes. */
 const batchBytes = 256 * 1024;
@@ -96,7 +100,6 @@ export async function openTransactionalProducer(
   let usable = true;
 
   async function sendOffset({ groupId, topic, partition, offset }: TransactionOffset): Promise<void> {
-    await askCoordinator((broker) => broker.addOffsetsToTxn({ ...identity, groupId }));
     const topics = [{ topic, partitions: [{ partition, offset: String(offset) }] }];
     await retrying(
       async () => {
@@ -140,33 +143,26 @@ export async function openTransactionalProducer(
 
   async function run(records: readonly EncodedRecord[], offset: TransactionOffset | undefined): Promise<void> {
     const parts = grouped(records, ({ topic, partition }) => `${topic.name}/${partition}`);
-    if (parts.length > 0) {
-      const topics = grouped(parts, ([first]) => first!.topic.name).map((ofTopic) => ({
-        topic: context.topicName(ofTopic[0]![0]!.topic),
-        partitions: ofTopic.map(([first]) => first!.partition),
-      }));
-      await askCoordinator((broker) => broker.addPartitionsToTxn({ ...identity, topics }));
-    }
-    // All of them end before an error is told: nothing is under way any more then.
-    const sent = await Promise.allSettled([
-      ...parts.map((part) => sendRecords(part)),
-      ...(offset ? [sendOffset(offset)] : []),
+    const topics = grouped(parts, ([first]) => first!.topic.name).map((ofTopic) => ({
+      topic: context.topicName(ofTopic[0]![0]!.topic),
+      partitions: ofTopic.map(([first]) => first!.partition),
+    }));
+    await allDone([
+      parts.length > 0 && askCoordinator((broker) => broker.addPartitionsToTxn({ ...identity, topics })),
+      offset && askCoordinator((broker) => broker.addOffsetsToTxn({ ...identity, groupId: offset.groupId })),
     ]);
-    const failed = sent.find((result) => result.status === 'rejected');
-    if (failed) throw failed.reason;
+    await allDone([...parts.map((part) => sendRecords(part)), offset && sendOffset(offset)]);
     await askCoordinator((broker) => broker.endTxn({ ...identity, transactionResult: true }));
-    await visible();
   }
 
   /**
-   * Waits until readers see what was committed: the coordinator answers before it has told the partitions. A next
-   * transaction would have to wait for it anyway.
+   * Waits until readers see what was committed: the coordinator answers before it has told the partitions.
    */
-  async function visible(): Promise<void> {
+  async function whenVisible(): Promise<void> {
     await retrying(
       async () => {
         const state = await askCoordinator((broker) => transactionState(broker, transactionalId));
-        if (state.startsWith('Prepare')) throw new StillPreparing(state);
+        if (state.startsWith('Prepare')) throw new StillPreparing(`The transaction is in the state ${state}.`);
       },
       { while: (error) => error instanceof StillPreparing, ...waiting, longestPauseMs: 10 },
       // It is committed, whether we hear of it or not.
@@ -179,6 +175,7 @@ export async function openTransactionalProducer(
       if (records.length === 0 && !offset) return;
       try {
         await run(records, offset);
+        context.unseen.set(transactionalId, () => whenVisible());
       } catch (error) {
         usable = false;
         if (!isFenced(error)) throw explained(error);
@@ -194,6 +191,13 @@ export async function openTransactionalProducer(
       await askCoordinator((broker) => broker.endTxn({ ...identity, transactionResult: false })).catch(() => undefined);
     },
   };
+}
+
+/** Waits for all of them, and only then tells an error: nothing is under way any more then. */
+async function allDone(steps: readonly unknown[]): Promise<void> {
+  const results = await Promise.allSettled(steps);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
 }
 
 function* inBatches(records: readonly EncodedRecord[]): Generator<readonly EncodedRecord[]> {

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, it } from 'vitest';
+import {
+  appendNumbers,
+  copiesOf,
+  faultsOf,
+  noFaults,
+  startCopier,
+  type Appended,
+  type Copier,
+} from './copiers.fixture.js';
+import { copyTopics } from './copy-over-kafka.fixture.js';
+import { describeWithKafka, testOptions } from './kafka-cluster.fixture.js';
+import { openKafkaStream } from './kafka-stream.js';
+
+describeWithKafka('with three brokers', { nodes: 3 }, (cluster) => {
+  const copiers: Copier[] = [];
+  afterEach(() => Promise.all(copiers.map((copier) => copier.kill())));
+
+  it('two chained stages that copy lose, double and invent nothing when brokers and one of their processes are killed', async () => {
+    const through = ['numbers', 'first', 'second'];
+    const options = { ...testOptions(cluster().brokers.plaintext), partitions: 6, sessionTimeoutMs: 3000 };
+    const topics = copyTopics(through);
+    const stream = await openKafkaStream({ ...options, topics });
+    const task = { options, through, maxBatchRecords: 10 };
+    copiers.push(...(await Promise.all([startCopier(task), startCopier(task)])));
+    const appended: Appended = { acknowledged: new Set(), inDoubt: new Set() };
+    let ended = false;
+    const appending = (async () => {
+      for (let from = 0; !ended; from += 100) await appendNumbers(stream, topics[0]!, from, from + 100, appended);
+    })();
+    await sleep(1000);
+    for (const node of [1, 2]) {
+      const before = appended.acknowledged.size;
+      await cluster().node(node).kill();
+      if (node === 2) {
+        await copiers.shift()!.kill();
+        copiers.push(await startCopier(task));
+      }
+      while (appended.acknowledged.size < before + 100) await sleep(100);
+      await cluster().node(node).start();
+    }
+    ended = true;
+    await appending;
+    const copies = await copiesOf(stream, topics[2]!, appended, 30_000);
+    expect(faultsOf(copies, appended)).toEqual(noFaults);
+    for (const copier of copiers.splice(0)) expect(await copier.stop()).toBe(0);
+    await stream.close();
+  }, 240_000);
+});
