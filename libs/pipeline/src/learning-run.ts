@@ -58,7 +58,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const { iterations, maxStaleness } = experiment.ppo;
   const base = modelOf(await store.read(record.basePolicy!.name, record.basePolicy!.contentHash), 'base policy');
   const prompts = await runs.prompts(run);
-  const learner = createLearner(run, base);
+  const { learner, dispose } = createLearner(run, base);
   // Before the version announced last is looked up: after it, no earlier learner of this run announces another one.
   const writer = await stream.writer(learnerName(record.runId));
   try {
@@ -81,9 +81,17 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
       },
       announced: (version) => retain(run, store, version),
     });
-    return { ...worker, history: () => history };
+    return {
+      ...worker,
+      history: () => history,
+      async close() {
+        await worker.close();
+        dispose();
+      },
+    };
   } catch (error) {
     await writer.close();
+    dispose();
     throw error;
   }
 }
@@ -107,7 +115,10 @@ function folderOf({ record }: PipelineRun): string {
   return [record.checkpoints, record.step].filter((part) => part !== '').join('/');
 }
 
-function createLearner({ experiment, policyRun }: PipelineRun, base: StoredModel): PpoLearner {
+function createLearner(
+  { experiment, policyRun }: PipelineRun,
+  base: StoredModel,
+): { readonly learner: PpoLearner; readonly dispose: () => void } {
   const { ppo } = experiment;
   const heads = ppo.advantages === 'value' ? (['language-model', 'value'] as const) : (['language-model'] as const);
   const policy = createEagerModel(base.config, withHeads(base.config, base.weights, heads));
@@ -116,14 +127,14 @@ function createLearner({ experiment, policyRun }: PipelineRun, base: StoredModel
     policyRun!.targetKl === undefined ? { beta } : { targetKl: policyRun!.targetKl, initialBeta: beta };
   const trainer = createTrainer(policy, { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon });
   const reference = createEagerModel(base.config, base.weights);
-  return createPpoLearner({
-    policy,
-    trainer,
-    reference,
-    settings: ppo,
-    klStrength,
-    seed: runSeed(experiment, policyRun),
-  });
+  const seed = runSeed(experiment, policyRun);
+  return {
+    learner: createPpoLearner({ policy, trainer, reference, settings: ppo, klStrength, seed }),
+    dispose() {
+      policy.dispose();
+      reference.dispose();
+    },
+  };
 }
 
 /** The learner's state first, then the policy that points to it: who finds the policy finds the state. */

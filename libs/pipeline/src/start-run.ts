@@ -25,13 +25,20 @@ export interface RunToStart {
  * dispatches its first requests.
  *
  * @returns the run as it was announced
- * @throws InputError if a checkpoint that it needs is not in the store, or a run of that id has other settings
+ * @throws InputError if a checkpoint that it needs is not in the store, or the run has been started with those of another place
  */
 export async function startRun(stream: RolloutStream, store: CheckpointStore, wanted: RunToStart): Promise<Run> {
   const { experiment, step, checkpoints, calibration = [] } = wanted;
   const runId = runIdOf(experiment, step);
   checkPartitions(experiment, stream);
-  const known = async (): Promise<Run | undefined> => (await stream.table(topics.runs)).get(runId);
+  const known = async (): Promise<Run | undefined> => {
+    const run = (await stream.table(topics.runs)).get(runId);
+    if (!run || run.checkpoints === checkpoints) return run;
+    throw new InputError(
+      `Run ${runId} has been started with its checkpoints under ${JSON.stringify(run.checkpoints)}, not ` +
+        `${JSON.stringify(checkpoints)}: give the experiment another name.`,
+    );
+  };
   const before = await known();
   if (before) return before;
   // Whoever starts it at the same time is fenced off, and finds it started when it tries again. A learner that works on it
