@@ -1,4 +1,4 @@
-import { Purpose, type CalibratedRollout } from '@infalign/contracts';
+import { CalibrationSource, Purpose, type CalibratedRollout } from '@infalign/contracts';
 import { seededRandom, type Transformation } from '@infalign/core';
 import {
   createEagerModel,
@@ -163,6 +163,8 @@ export function sampledRollouts(
             purpose: Purpose.PURPOSE_TRAINING,
             policyVersion: iteration,
             sampleIndex: index % rolloutsPerPrompt,
+            batchId: String(iteration),
+            batchRollouts: requests.length,
             seed,
             promptTokens: promptTokens[prompt]!,
             responseTokens: Array.from(responseTokens),
@@ -178,6 +180,7 @@ export function sampledRollouts(
         transformation: transformation.name,
         calibrationVersion: 1,
         references: 1,
+        source: CalibrationSource.CALIBRATION_SOURCE_PROMPT,
       };
     });
 }
