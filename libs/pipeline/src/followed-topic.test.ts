@@ -1,0 +1,100 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { PolicyVersion } from '@infalign/contracts';
+import { outgoing, topics, type RolloutStream } from '@infalign/rollout-stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { followTopic } from './followed-topic.js';
+import { tinyWorkplace, type TinyWorkplace } from './tiny-experiment.fixture.js';
+
+let workplace: TinyWorkplace;
+let stream: RolloutStream;
+beforeEach(async () => {
+  workplace = tinyWorkplace();
+  stream = await workplace.open(3);
+});
+afterEach(() => workplace.remove());
+
+function version(runId: string, number = 0): PolicyVersion {
+  return {
+    runId,
+    version: number,
+    checkpoint: 'policy',
+    contentHash: 'ab',
+    iteration: number,
+    beta: 1,
+    observedKl: 0,
+    targetKl: 0,
+    final: false,
+  };
+}
+
+const append = (...versions: readonly PolicyVersion[]) =>
+  stream.append(versions.map((one) => outgoing(topics.policyVersions, one)));
+const follow = (over = stream) => followTopic(over, topics.policyVersions, ({ runId }) => runId);
+
+describe('a followed topic', () => {
+  it('shows what was appended before it was asked, of all partitions', async () => {
+    await append(...Array.from({ length: 30 }, (_, index) => version(`run-${index}`)));
+    const topic = await follow();
+    expect(await topic.get('run-7')).toEqual(version('run-7'));
+    await append(version('late'));
+    expect(await topic.get('late')).toEqual(version('late'));
+    expect(await topic.all()).toHaveLength(31);
+    await topic.close();
+  });
+
+  it('shows the latest record of a key, also where it knows an earlier one', async () => {
+    await append(version('run', 1));
+    const topic = await follow();
+    expect(await topic.get('run')).toEqual(version('run', 1));
+    await append(version('run', 2));
+    expect(await topic.get('run')).toEqual(version('run', 2));
+    await append(version('run', 3));
+    expect(await topic.all()).toEqual([version('run', 3)]);
+    await topic.close();
+  });
+
+  it('shows what was appended while another reads it', async () => {
+    let finishReading = (): void => undefined;
+    const reading = new Promise<void>((resolve) => (finishReading = resolve));
+    const slow: RolloutStream = {
+      ...stream,
+      async follow(topic, from) {
+        const reader = await stream.follow(topic, from);
+        return {
+          ...reader,
+          async read(maxRecords) {
+            const records = await reader.read(maxRecords);
+            await reading;
+            return records;
+          },
+        };
+      },
+    };
+    const topic = await follow(slow);
+    const first = topic.all();
+    await nextTurn();
+    await append(version('run'));
+    const second = topic.all();
+    finishReading();
+    expect(await first).toEqual([]);
+    expect(await second).toEqual([version('run')]);
+    await topic.close();
+  });
+
+  it('waits for what is just being committed', async () => {
+    const topic = await follow();
+    const found = topic.get('run');
+    await append(version('other'));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await append(version('run', 1));
+    expect(await found).toEqual(version('run', 1));
+    await topic.close();
+  });
+
+  it('shows nothing of a key for which there is nothing after a while', async () => {
+    await append(version('other'));
+    const topic = await follow();
+    expect(await topic.get('run')).toBeUndefined();
+    await topic.close();
+  });
+});
