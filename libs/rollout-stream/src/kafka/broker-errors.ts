@@ -65,6 +65,12 @@ export function isConnectionFailure(error: unknown): boolean {
   return /^KafkaJS(Connection|RequestTimeout|LockTimeout)/.test((error as { name?: string }).name ?? '');
 }
 
+/** Whether a connection failed because the two sides do not trust each other, or one of them does not speak TLS. */
+export function isTlsFailure(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME|ERR_SSL|ERR_TLS|EPROTO/.test(code);
+}
+
 /** Whether the producer's transactional id is another one's now. */
 export function isFenced(error: unknown): boolean {
   // 90 is PRODUCER_FENCED, which kafkajs does not know.

@@ -46,12 +46,22 @@ interface Transaction {
   readonly producerEpoch: number;
 }
 
+/** The connections to a broker: the second is for fetches. */
+interface ConnectionPool {
+  readonly pool: readonly Connection[];
+  getConnection(index?: number): Promise<Connection>;
+  send<T>(request: ProtocolRequest<T>): Promise<T>;
+}
+
+interface Connection {
+  isConnected(): boolean;
+  connect(): Promise<unknown>;
+  rejectRequests(error: Error): void;
+}
+
 /** One of kafkajs's brokers, as far as it is used here. Its methods throw `KafkaJSError`s. */
 export interface Broker {
-  readonly connectionPool: {
-    readonly pool: readonly { rejectRequests(error: Error): void }[];
-    send<T>(request: ProtocolRequest<T>): Promise<T>;
-  };
+  readonly connectionPool: ConnectionPool;
   isConnected(): boolean;
   connect(): Promise<void>;
   disconnect(): Promise<void>;
@@ -135,7 +145,7 @@ interface QuietLogger {
 
 const internal = {
   Broker: require('kafkajs/src/broker/index.js') as new (options: object) => Broker,
-  ConnectionPool: require('kafkajs/src/network/connectionPool.js') as new (options: object) => Broker['connectionPool'],
+  ConnectionPool: require('kafkajs/src/network/connectionPool.js') as new (options: object) => ConnectionPool,
   Encoder: require('kafkajs/src/protocol/encoder.js') as new (initialSize?: number) => Encoder,
   errors: require('kafkajs/src/protocol/error.js') as { readonly createErrorFromCode: (code: number) => Error },
   fetchRequest: require('kafkajs/src/protocol/requests/fetch/v11/request.js') as RequestOf<unknown>,
@@ -182,7 +192,28 @@ export function createBroker({ host, port }: BrokerAddress, settings: Connection
     requestTimeout: settings.requestTimeoutMs,
     socketFactory: openSocket,
   });
+  connectOnce(connectionPool);
   return new internal.Broker({ connectionPool, logger: quietLogger, allowAutoTopicCreation: false });
+}
+
+/**
+ * Requests that find a connection of the pool not connected connect it, each of them: all sockets but the last would be
+ * forgotten, stay open, and keep the process from ending. They wait for the first one's instead.
+ */
+function connectOnce(pool: ConnectionPool): void {
+  const connecting = new Map<number, Promise<unknown>>();
+  pool.getConnection = async (index = 0) => {
+    const connection = pool.pool[index]!;
+    if (!connection.isConnected()) {
+      let joined = connecting.get(index);
+      if (!joined) {
+        joined = connection.connect().finally(() => connecting.delete(index));
+        connecting.set(index, joined);
+      }
+      await joined;
+    }
+    return connection;
+  };
 }
 
 /** Unlike kafkajs's own, it does not wait for more bytes before it sends some. */

@@ -1,5 +1,5 @@
 import { InputError } from '@infalign/core';
-import { hasMoved, isConnectionFailure, Unreachable } from './broker-errors.js';
+import { hasMoved, isConnectionFailure, isTlsFailure, Unreachable } from './broker-errors.js';
 import {
   createBroker,
   metadataRequest,
@@ -101,14 +101,25 @@ export function createNetwork({ brokers: bootstrap, connection, loopbackOnly }: 
           const joined = known;
           await (joined.connecting ??= joined.broker.connect().finally(() => (joined.connecting = undefined)));
         }
-        if (closed) drop(nodeId);
       } catch (error) {
         if (brokers.get(nodeId) === known) drop(nodeId);
         if (!isConnectionFailure(error)) throw error;
+        if (isTlsFailure(error)) {
+          throw new InputError(
+            `The connection to the Kafka broker ${address.host}:${address.port} cannot be secured: ` +
+              `${(error as Error).message}. Check the certificates, and that this is the address where the broker serves TLS.`,
+            { cause: error },
+          );
+        }
         throw new Unreachable(
           `The Kafka broker ${address.host}:${address.port} cannot be reached: ${(error as Error).message}`,
           { cause: error },
         );
+      }
+      if (closed) {
+        // It was being connected to when the others were disconnected.
+        void disconnect(known.broker);
+        throw new Unreachable('The connections have been closed.');
       }
       return known.broker;
     }
