@@ -5,7 +5,7 @@ import type { RolloutStream } from './rollout-stream.js';
 import { runToQuiescence, type RunOptions } from './run-to-quiescence.js';
 import type { PartitionProcessor, Stage } from './stage.js';
 import { stageWorker } from './stage-worker.js';
-import { isPoison, outgoing, partitionOfKey } from './topic.js';
+import { isPoison, outgoing, partitionOfKey, type Topic } from './topic.js';
 import { deadLetterTopic } from './topics.js';
 import type { WorkerProgress } from './worker.js';
 
@@ -141,7 +141,62 @@ export function describeStages(stream: () => RolloutStream): void {
       offset: read[0]!.offset,
       reason: '0.5 is not a whole number',
     });
-    await expect(all(stream(), input)).rejects.toThrow(`numbers, partition ${home()}, offset 0 is not valid: 0.5`);
+    expect(await all(stream(), input)).toEqual([1, 2, 3]);
+  });
+
+  it('puts aside what it makes something invalid of, alone, and does the rest as if that were not there', async () => {
+    const strict: Topic<number> = {
+      ...output,
+      codec: {
+        ...output.codec,
+        encode(value) {
+          if ([66, 123].includes(value)) throw new Error(`${value} is not wanted`);
+          return output.codec.encode(value);
+        },
+      },
+    };
+    /** Works on threes, and its sums depend on those before. */
+    const summing = (): Stage<number> => ({
+      ...squaring(undefined, 12),
+      async open() {
+        let last = (await all(stream(), output)).at(-1) ?? 0;
+        return {
+          process(batch) {
+            const outputs = [];
+            for (let start = 0; start + 3 <= batch.length; start += 3) {
+              for (const value of values(batch.slice(start, start + 3))) last += value;
+              outputs.push(outgoing(strict, last));
+            }
+            return Promise.resolve({ outputs, consumed: batch.length - (batch.length % 3) });
+          },
+        };
+      },
+    });
+    await stream().append([0.5, ...numbers(0, 30)].map((value) => outgoing(input, value)));
+    const [total] = await run([summing()], ([one]) => one!.consumed === 31);
+    // 9 + 10 + 11, and 15 + 16 + 17, which is 123 without those, are put aside.
+    expect(await all(stream(), output)).toEqual([3, 15, 36, 75, 132, 198, 273, 357]);
+    const letters = (await all(stream(), deadLetterTopic(input))).sort((a, b) => a.offset - b.offset);
+    expect(total).toMatchObject({ consumed: 31, produced: 15, deadLetters: 7 });
+    expect(letters.map(({ payload }) => String(payload))).toEqual(['0.5', '9', '10', '11', '15', '16', '17']);
+    expect(letters[1]!.reason).toBe('A record for squares is not valid: 66 is not wanted');
+  });
+
+  it('keeps of a record that cannot be used, and of the reason, what a record has room for', async () => {
+    const wide: Topic<number> = {
+      ...input,
+      codec: {
+        encode: () => Buffer.alloc(4_000_000, 'x'),
+        decode: (bytes) => {
+          throw new Error(`no number: ${Buffer.from(bytes).toString()}`);
+        },
+      },
+    };
+    await stream().append([outgoing(wide, 1)]);
+    await run([{ ...squaring(), input: wide }], ([one]) => one!.consumed === 1);
+    const [letter] = await all(stream(), deadLetterTopic(input));
+    expect(letter!.payload).toHaveLength(2 ** 20);
+    expect(letter!.reason).toMatch(/^no number: x{989} … \(this keeps the first 1048576 of the 4000000 bytes/);
   });
 
   it('passes any number of undecodable records in pieces', async () => {

@@ -1,5 +1,5 @@
 import { InputError } from '@infalign/core';
-import { decodeOrThrow, decodeRecord, encodeRecord } from './encoded-record.js';
+import { decodeRecord, encodeRecord } from './encoded-record.js';
 import { openEmbeddedLog, type EmbeddedLog, type GroupPosition } from './embedded-log.js';
 import {
   PartitionLost,
@@ -206,9 +206,16 @@ function embeddedStream(log: EmbeddedLog, partitions: number): RolloutStream {
             next[partition] = batch.at(-1)!.offset + 1;
             return batch;
           }
+          // What is left is gone: replaced, or removed.
+          for (const partition of all) next[partition] = log.endOffset(topic, partition);
           return [];
         }),
       changed: (timeoutMs) => signal.wait(timeoutMs),
+      markEnd: () =>
+        attempt(() => {
+          const ends = all.map((partition) => log.endOffset(topic, partition));
+          return () => ends.every((end, partition) => next[partition]! >= end);
+        }),
       close: () => attempt(unlisten),
     };
   }
@@ -237,7 +244,8 @@ function embeddedStream(log: EmbeddedLog, partitions: number): RolloutStream {
   ): AsyncIterable<ConsumedRecord<T>> {
     for (const partition of which) {
       for (const { offset, payload } of log.payloads(topic, partition, from[partition]!)) {
-        yield await Promise.resolve(decodeOrThrow({ topic, partition, offset }, payload));
+        const record = decodeRecord({ topic, partition, offset }, payload);
+        if (!isPoison(record)) yield await Promise.resolve(record);
       }
     }
   }

@@ -1,6 +1,5 @@
 import { InputError } from '@infalign/core';
 import {
-  describePosition,
   partitionOf,
   type ConsumedRecord,
   type OutgoingRecord,
@@ -18,13 +17,16 @@ export interface EncodedRecord {
   readonly payload: Uint8Array | undefined;
 }
 
-/** @throws InputError if a record is not a valid one of its topic */
+/** A record that its topic does not take: it is not valid, or too large. */
+export class InvalidRecord extends InputError {}
+
+/** @throws InvalidRecord if a record is not a valid one of its topic */
 export function encodeRecord({ topic, value, removes }: OutgoingRecord, partitions: number): EncodedRecord {
   try {
     const payload = removes ? undefined : topic.codec.encode(value);
     return { topic, partition: partitionOf(topic, value, partitions), key: topic.key(value), payload };
   } catch (error) {
-    throw new InputError(`A record for ${topic.name} is not valid: ${messageOf(error)}`, { cause: error });
+    throw new InvalidRecord(`A record for ${topic.name} is not valid: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -34,16 +36,6 @@ export function decodeRecord<T>(position: RecordPosition<T>, payload: Buffer): C
     return { ...position, value: position.topic.codec.decode(payload) };
   } catch (error) {
     return { ...position, topic: position.topic as Topic, reason: messageOf(error), payload };
-  }
-}
-
-/** @throws InputError if the bytes are no valid record */
-export function decodeOrThrow<T>(position: RecordPosition<T>, payload: Buffer): ConsumedRecord<T> {
-  try {
-    return { ...position, value: position.topic.codec.decode(payload) };
-  } catch (error) {
-    const where = describePosition(position);
-    throw new InputError(`${where} is not valid: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -1,3 +1,4 @@
+import { InvalidRecord } from './encoded-record.js';
 import { PartitionLost, TransactionFailed, type GroupMember } from './rollout-stream.js';
 import type { PartitionProcessor, Stage } from './stage.js';
 import { deadLetterTopic, isDeadLetterTopic } from './topics.js';
@@ -20,17 +21,53 @@ export interface PartitionWorker {
   advance(): Promise<BatchOutcome>;
 }
 
+/** What a dead letter keeps of a record: the rest can be read where it stands. */
+const keptBytes = 2 ** 20;
+const keptReason = 1000;
+
 /**
  * A stage at work on one partition. Undecodable records go to their topic's dead-letter topic, in the transaction that
- * passes them.
+ * passes them. So do those that the stage makes something of that no topic takes: to find them, it is given as few at a time
+ * as it can work on.
  */
 export function partitionWorker<T>(member: GroupMember<T>, stage: Stage<T>, partition: number): PartitionWorker {
   let processor: PartitionProcessor<T> | undefined;
+  /** Whether something invalid was made of one of the next records. */
+  let careful = false;
+
+  async function commit({ consumed, outputs }: Batch<T>): Promise<BatchOutcome> {
+    await member.commit(partition, consumed, outputs);
+    return {
+      name: stage.name,
+      consumed: consumed.length,
+      produced: outputs.length,
+      deadLetters: outputs.filter(({ topic }) => isDeadLetterTopic(topic)).length,
+    };
+  }
+
+  async function advance(): Promise<BatchOutcome> {
+    processor ??= await stage.open(partition);
+    const batch = await nextBatch(member, partition, stage, processor, careful ? 1 : stage.maxBatchRecords);
+    if (!batch) return 'waiting';
+    try {
+      return await commit(batch);
+    } catch (error) {
+      if (!(error instanceof InvalidRecord)) throw error;
+      processor = undefined;
+      careful = !careful;
+      if (careful) return advance();
+      const { consumed } = batch;
+      const refusals = consumed.map((record) =>
+        isPoison(record) ? deadLetter(record) : refused(record, error.message),
+      );
+      return commit({ consumed, outputs: refusals });
+    }
+  }
+
   return {
     async advance() {
       try {
-        processor ??= await stage.open(partition);
-        return (await runBatch(member, partition, stage, processor)) ?? 'waiting';
+        return await advance();
       } catch (error) {
         // What the processor has derived from a batch that was not committed is worth nothing.
         processor = undefined;
@@ -42,13 +79,21 @@ export function partitionWorker<T>(member: GroupMember<T>, stage: Stage<T>, part
   };
 }
 
-async function runBatch<T>(
+/** Records that are done, and what came of them. */
+interface Batch<T> {
+  readonly consumed: readonly (ConsumedRecord<T> | PoisonRecord)[];
+  readonly outputs: readonly OutgoingRecord[];
+}
+
+/** @param maxRecords that the stage is given, unless it needs more of them */
+async function nextBatch<T>(
   member: GroupMember<T>,
   partition: number,
   stage: Stage<T>,
   processor: PartitionProcessor<T>,
-): Promise<WorkerProgress | undefined> {
-  for (let limit = stage.maxBatchRecords; ; limit *= 2) {
+  maxRecords: number,
+): Promise<Batch<T> | undefined> {
+  for (let limit = maxRecords; ; limit *= 2) {
     const read = await member.read(partition, limit);
     const batch = read.filter((record): record is ConsumedRecord<T> => !isPoison(record));
     const result = batch.length > 0 ? await processor.process(batch) : { outputs: [], consumed: 0 };
@@ -60,14 +105,7 @@ async function runBatch<T>(
     }
     const consumed = read.slice(0, lengthWith(read, result.consumed));
     if (consumed.length > 0) {
-      const outputs = [...result.outputs, ...consumed.filter(isPoison).map(deadLetter)];
-      await member.commit(partition, consumed, outputs);
-      return {
-        name: stage.name,
-        consumed: consumed.length,
-        produced: outputs.length,
-        deadLetters: outputs.filter(({ topic }) => isDeadLetterTopic(topic)).length,
-      };
+      return { consumed, outputs: [...result.outputs, ...consumed.filter(isPoison).map(deadLetter)] };
     }
     // What it waits for may be longer than a batch usually is.
     if (batch.length < limit) return undefined;
@@ -88,5 +126,15 @@ export function refused<T>(record: ConsumedRecord<T>, reason: string): OutgoingR
 
 /** A record that could not be used, as its dead letter. */
 function deadLetter({ topic, partition, offset, reason, payload }: PoisonRecord): OutgoingRecord {
-  return outgoing(deadLetterTopic(topic), { topic: topic.name, partition, offset, reason, payload });
+  const cut =
+    payload.length > keptBytes
+      ? ` (this keeps the first ${keptBytes} of the ${payload.length} bytes that are there)`
+      : '';
+  return outgoing(deadLetterTopic(topic), {
+    topic: topic.name,
+    partition,
+    offset,
+    reason: `${reason.length > keptReason ? `${reason.slice(0, keptReason)} …` : reason}${cut}`,
+    payload: payload.subarray(0, keptBytes),
+  });
 }

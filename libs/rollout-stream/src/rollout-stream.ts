@@ -36,15 +36,16 @@ export interface RolloutStream {
   append(outputs: readonly OutgoingRecord[]): Promise<void>;
 
   /**
-   * Every record of a topic that is there now, partitions ascending, offsets ascending.
+   * Every record of a topic that is there now, partitions ascending, offsets ascending; but for those that cannot be decoded,
+   * whoever wrote them.
    *
    * @param from the offset to begin at in each partition; without it, the beginning
-   * @throws InputError if a record cannot be decoded
    */
   readAll<T>(topic: Topic<T>, from?: readonly number[]): AsyncIterable<ConsumedRecord<T>>;
 
   /**
-   * The latest record of each key of a compacted topic, by key, in the order of the log.
+   * The latest record of each key of a compacted topic, by key, in the order of the log. Where it cannot be decoded, the key
+   * has none.
    *
    * @param partition only what is in that partition
    */
@@ -109,6 +110,12 @@ export interface TopicReader<T = unknown> {
   read(maxRecords: number): Promise<(ConsumedRecord<T> | PoisonRecord)[]>;
   /** Resolves when there may be more to read, or after the time. */
   changed(timeoutMs: number): Promise<void>;
+  /**
+   * Notes where the topic ends: after all that was appended to it before, also in transactions that are not decided yet.
+   *
+   * @returns tells whether `read` has come so far. If it has, there is nothing more of what was appended before
+   */
+  markEnd(): Promise<() => boolean>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,4 @@
-import { InputError } from '@infalign/core';
-import { encodeRecord, type EncodedRecord } from '../encoded-record.js';
+import { encodeRecord, InvalidRecord, type EncodedRecord } from '../encoded-record.js';
 import type { OutgoingRecord, Topic } from '../topic.js';
 import type { Network } from './network.js';
 import type { KafkaSettings, StreamLog } from './options.js';
@@ -35,14 +34,14 @@ export function troubleLog(log: StreamLog): StreamContext['onTrouble'] {
   };
 }
 
-/** @throws InputError if a record is not a valid one of its topic, or too large */
+/** @throws InvalidRecord if a record is not a valid one of its topic, or too large */
 export function encodeOutputs(context: StreamContext, outputs: readonly OutgoingRecord[]): EncodedRecord[] {
   const { maxRecordBytes } = context.settings;
   return outputs.map((output) => {
     const encoded = encodeRecord(output, context.partitions);
     const bytes = Buffer.byteLength(encoded.key) + (encoded.payload?.length ?? 0);
     if (bytes <= maxRecordBytes) return encoded;
-    throw new InputError(
+    throw new InvalidRecord(
       `A record for ${output.topic.name} has ${bytes} bytes; ${maxRecordBytes} are allowed. Make it smaller, or raise the ` +
         'limit where streams are opened and topics are made.',
     );

@@ -6,12 +6,14 @@ import { retrying, type RetryOptions } from './retry.js';
 /** How to wait while brokers change places. */
 export type Patience = Pick<RetryOptions, 'signal' | 'onTrouble'>;
 
-/** Which end of a partition. */
-export type PartitionEnd = 'first' | 'last';
+/**
+ * An end of a partition: its first record; `last`, after the last transaction that has ended; or `appended`, after all that
+ * is there, also of transactions that go on.
+ */
+export type PartitionEnd = 'first' | 'last' | 'appended';
 
 /**
- * Offsets of partitions of a topic, in the order asked for: of the first record, or after the last transaction that has
- * ended.
+ * Offsets of ends of partitions of a topic, in the order asked for.
  *
  * @param topic as the brokers name it
  */
@@ -23,12 +25,13 @@ export async function endsOf(
   patience: Patience,
 ): Promise<number[]> {
   const timestamp = end === 'first' ? -2 : -1;
+  const isolationLevel = end === 'appended' ? 0 : 1;
   return Promise.all(
     partitions.map((partition) =>
       asking(network, patience, async () => {
         const leader = await network.leader(topic, partition);
         const { responses } = await network.ask(leader, (broker) =>
-          broker.listOffsets({ isolationLevel: 1, topics: [{ topic, partitions: [{ partition, timestamp }] }] }),
+          broker.listOffsets({ isolationLevel, topics: [{ topic, partitions: [{ partition, timestamp }] }] }),
         );
         return Number(responses[0]!.partitions[0]!.offset);
       }),

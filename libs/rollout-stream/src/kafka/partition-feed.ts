@@ -32,7 +32,7 @@ export interface FeedOptions<T> {
   readonly from: number;
   /** Fetches until so many bytes wait to be taken. */
   readonly readAheadBytes: number;
-  /** Called when records have come, or none will come any more. */
+  /** Called when there is more that has come or has been passed, or nothing will come any more. */
   readonly onChange: () => void;
   readonly onTrouble: (error: unknown) => void;
 }
@@ -49,6 +49,8 @@ export interface PartitionFeed<T> {
   peek(maxRecords: number): (ConsumedRecord<T> | PoisonRecord)[];
   /** Takes the first records. @throws Error unless these are they */
   take(records: readonly RecordPosition[]): void;
+  /** Below it, everything has been taken, and is all there ever will be. */
+  position(): number;
   /** Whether these are the first records. */
   checkFirst(records: readonly RecordPosition[]): void;
   close(): void;
@@ -85,14 +87,16 @@ export function createPartitionFeed<T>(options: FeedOptions<T>): PartitionFeed<T
           }),
         );
       });
-      next = fetched.next;
+      const before = next;
+      // Where nothing was found, nothing can come any more before the last stable offset: the rest has been compacted away.
+      next = fetched.next > before ? fetched.next : Math.max(before, fetched.lastStableOffset);
       for (const { offset, value } of fetched.records) {
         // A removal is nothing to read.
         if (!value) continue;
         waiting.push({ offset, value, decoded: undefined });
         bytes += value.length;
       }
-      if (fetched.records.length > 0) onChange();
+      if (next > before) onChange();
     }
   }
 
@@ -137,6 +141,7 @@ export function createPartitionFeed<T>(options: FeedOptions<T>): PartitionFeed<T
       }
       return batch;
     },
+    position: () => waiting[0]?.offset ?? next,
     checkFirst,
     take(records) {
       checkFirst(records);

@@ -1,8 +1,8 @@
 import { InputError } from '@infalign/core';
-import { decodeOrThrow } from '../encoded-record.js';
+import { decodeRecord } from '../encoded-record.js';
 import type { TopicReader } from '../rollout-stream.js';
 import { createSignal } from '../signal.js';
-import { describePosition, type ConsumedRecord, type Topic } from '../topic.js';
+import { describePosition, isPoison, type ConsumedRecord, type Topic } from '../topic.js';
 import { errorType } from './broker-errors.js';
 import { whenSeen, type StreamContext } from './context.js';
 import { asking, endsOf } from './offsets.js';
@@ -77,7 +77,7 @@ export async function rangesOf(context: StreamContext, topic: Topic, from?: read
   });
 }
 
-/** The records of all partitions that are there now. @throws InputError if one cannot be decoded */
+/** The records of all partitions that are there now, but for those that cannot be decoded. */
 export async function* readAll<T>(
   context: StreamContext,
   topic: Topic<T>,
@@ -85,12 +85,14 @@ export async function* readAll<T>(
 ): AsyncGenerator<ConsumedRecord<T>> {
   for (const range of await rangesOf(context, topic, from)) {
     for await (const { offset, value } of readRange(context, topic, range)) {
-      if (value) yield decodeOrThrow({ topic, partition: range.partition, offset }, value);
+      if (!value) continue;
+      const record = decodeRecord({ topic, partition: range.partition, offset }, value);
+      if (!isPoison(record)) yield record;
     }
   }
 }
 
-/** The latest record of each key that is there now. @throws InputError if one cannot be decoded */
+/** The latest record of each key that is there now, where it can be decoded. */
 export async function readTable<T>(
   context: StreamContext,
   topic: Topic<T>,
@@ -120,8 +122,8 @@ export async function readTable<T>(
   );
   parts.forEach((latest, index) => {
     for (const { offset, value } of latest.values()) {
-      const record = decodeOrThrow({ topic, partition: which[index]!, offset }, value);
-      table.set(topic.key(record.value), record.value);
+      const record = decodeRecord({ topic, partition: which[index]!, offset }, value);
+      if (!isPoison(record)) table.set(topic.key(record.value), record.value);
     }
   });
   return table;
@@ -164,6 +166,11 @@ export async function followTopic<T>(
         resolve([]);
       }),
     changed: (timeoutMs) => changed.wait(timeoutMs),
+    async markEnd() {
+      const which = ranges.map(({ partition }) => partition);
+      const ends = await endsOf(context.network, context.topicName(topic), which, 'appended', context);
+      return () => parts.every(({ feed }, index) => feed.position() >= ends[index]!);
+    },
     async close() {
       await Promise.all(
         parts.map(({ feed, lane }) => {
