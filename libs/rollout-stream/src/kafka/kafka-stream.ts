@@ -13,9 +13,6 @@ import { checkedSettings, type KafkaSettings, type KafkaStreamOptions } from './
 import { openWriter } from './stream-writer.js';
 import { followTopic, readAll, readTable } from './topic-reader.js';
 
-/** How long to try to reach the brokers when a stream is opened, in milliseconds. */
-const openingTimeoutMs = 30_000;
-
 /**
  * Opens rollout streams over Kafka. Topics that are missing are made.
  *
@@ -31,7 +28,7 @@ export async function openKafkaStream(options: KafkaStreamOptions): Promise<Roll
   const network = createNetwork({ brokers, connection, loopbackOnly });
   const topicName = (topic: Topic): string => `${settings.prefix}${topic.name}`;
   try {
-    const opening = AbortSignal.timeout(openingTimeoutMs);
+    const opening = AbortSignal.timeout(settings.openingTimeoutMs);
     let trouble: unknown;
     const patience: Patience = { signal: opening, onTrouble: (error) => (trouble = error ?? trouble) };
     const partitions = await ensureTopics(network, settings, topicName, patience).catch((error: unknown) => {

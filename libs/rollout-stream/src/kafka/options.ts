@@ -62,6 +62,8 @@ export interface KafkaStreamOptions {
   readonly transactionTimeoutMs?: number;
   /** How long to wait for an answer of a broker, in milliseconds. Default: 10 000. */
   readonly requestTimeoutMs?: number;
+  /** How long to try to reach the brokers when the stream is opened, in milliseconds. Default: 30 000. */
+  readonly openingTimeoutMs?: number;
   /** Bytes read ahead in each partition, at least. Default: 1 MiB. */
   readonly readAheadBytes?: number;
   /** Default: nothing is told. */
@@ -82,6 +84,7 @@ export interface KafkaSettings {
   readonly sessionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   readonly transactionTimeoutMs: number;
+  readonly openingTimeoutMs: number;
   readonly readAheadBytes: number;
   readonly log: StreamLog;
 }
@@ -134,6 +137,7 @@ export function checkedSettings(options: KafkaStreamOptions): KafkaSettings {
     sessionTimeoutMs: wholeNumber('sessionTimeoutMs', options.sessionTimeoutMs ?? 10_000),
     heartbeatIntervalMs: wholeNumber('heartbeatIntervalMs', options.heartbeatIntervalMs ?? 500),
     transactionTimeoutMs: wholeNumber('transactionTimeoutMs', options.transactionTimeoutMs ?? 20_000),
+    openingTimeoutMs: wholeNumber('openingTimeoutMs', options.openingTimeoutMs ?? 30_000),
     readAheadBytes: wholeNumber('readAheadBytes', options.readAheadBytes ?? 2 ** 20),
     log: options.log ?? silentLog,
   };
