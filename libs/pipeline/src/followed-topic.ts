@@ -3,9 +3,12 @@ import { isPoison, type RolloutStream, type Topic } from '@infalign/rollout-stre
 /** What a topic says of each key, as far as it has been read. */
 export interface FollowedTopic<T> {
   /**
-   * The latest record of a key. What was appended before this call is seen; what is just being committed is waited for.
+   * The latest record of a key. What was appended before this call is seen.
    *
-   * @returns nothing if there is none after that
+   * A transaction becomes visible in one partition before it does in another: who learns of a key from a record asks for the
+   * record of the key when that may still be hidden. So where there is none, what is just being committed is waited for.
+   *
+   * @returns nothing if there is none
    */
   get(key: string): Promise<T | undefined>;
   /** All of them, as of now. */
@@ -16,11 +19,8 @@ export interface FollowedTopic<T> {
 /** Records read at a time. */
 const recordsAtOnce = 1000;
 
-/**
- * A transaction becomes visible in one partition before it does in another: who learns of a key from a record waits for
- * the record of the key this long.
- */
-const patienceMs = 3_000;
+/** How long to sleep at most where nothing tells of a change: a bound, should a notice be lost. */
+const longestSleepMs = 200;
 
 /**
  * Follows a topic, keeping the latest record of every key in memory.
@@ -54,14 +54,15 @@ export async function followTopic<T>(
 
   return {
     async get(wanted) {
-      const start = performance.now();
+      await catchUp();
+      if (latest.has(wanted)) return latest.get(wanted);
+      const isRead = await reader.markEnd();
       for (;;) {
+        // Before its own turn: after it, what others have read is known as well.
+        const complete = isRead();
         await catchUp();
-        const known = latest.get(wanted);
-        if (known !== undefined) return known;
-        const left = patienceMs - (performance.now() - start);
-        if (left <= 0) return undefined;
-        await reader.changed(Math.min(left, 200));
+        if (complete || latest.has(wanted)) return latest.get(wanted);
+        await reader.changed(longestSleepMs);
       }
     },
     async all() {

@@ -1,7 +1,7 @@
 import type { Run } from '@infalign/contracts';
 import { InputError } from '@infalign/core';
 import { parseExperiment, type Experiment } from '@infalign/run-config';
-import { policyRuns, stepNames, type PolicyRun } from './experiment-steps.js';
+import { policyRuns, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
 
 /** A run as stages work on it: its record, and what the record says. */
 export interface PipelineRun {
@@ -14,7 +14,7 @@ export interface PipelineRun {
 /**
  * Reads what a run's record says.
  *
- * @throws InputError if its experiment is not valid, or has no such step
+ * @throws InputError if its experiment is not valid or has no such step, or its id is not the one that follows from them
  */
 export function pipelineRun(record: Run): PipelineRun {
   const experiment = parseExperiment(record.experiment, `experiment of run ${record.runId}`);
@@ -25,6 +25,11 @@ export function pipelineRun(record: Run): PipelineRun {
       `Run ${record.runId}: its experiment has no step ${record.step} that services can carry out. They are ` +
         `${[stepNames.trainingReferences, stepNames.heldOutReferences, ...policyRuns(experiment).map(({ name }) => name)].join(', ')}.`,
     );
+  }
+  // The same experiment under two ids would be carried out twice, to the same checkpoints.
+  const runId = runIdOf(experiment, record.step);
+  if (record.runId !== runId) {
+    throw new InputError(`Run ${record.runId}: step ${record.step} of its experiment is run ${runId}.`);
   }
   return { record, experiment, policyRun };
 }

@@ -30,12 +30,22 @@ export interface Runs {
 export async function followRuns(stream: RolloutStream, store: CheckpointStore): Promise<Runs> {
   const records = await followTopic(stream, topics.runs, ({ runId }) => runId);
   const versions = await followTopic(stream, topics.policyVersions, versionKey);
-  const parsed = new Map<object, PipelineRun>();
+  /** What records say, or why they say nothing that can be carried out. */
+  const parsed = new WeakMap<object, PipelineRun | InputError>();
   const promptsByHash = new Map<string, Promise<Prompts>>();
 
   function understood(record: PipelineRun['record']): PipelineRun {
     let run = parsed.get(record);
-    if (!run) parsed.set(record, (run = pipelineRun(record)));
+    if (!run) {
+      try {
+        run = pipelineRun(record);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        run = error;
+      }
+      parsed.set(record, run);
+    }
+    if (run instanceof InputError) throw run;
     return run;
   }
 
