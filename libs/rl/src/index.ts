@@ -1,3 +1,4 @@
+export { clippedImportanceWeights } from './importance.js';
 export {
   generalisedAdvantages,
   leaveOneOutAdvantages,

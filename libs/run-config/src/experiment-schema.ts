@@ -188,6 +188,11 @@ const ppo = z
         'How many updates old a rollout may be when it is learned from. 0 is on-policy: sampling waits for learning. ' +
           'Above that, as many further batches of rollouts are sampled meanwhile, and weighted by clipped importance.',
       ),
+    max_importance_weight: z
+      .number()
+      .min(1)
+      .default(2)
+      .describe('Importance weights of tokens that an earlier policy has sampled are cut off here.'),
     adam_epsilon: positiveNumber(1e-5, 'Epsilon of Adam.'),
     advantages: z
       .enum(['leave_one_out', 'value'])

@@ -61,6 +61,7 @@ const settings: PpoSettings = {
   gamma: 1,
   gaeLambda: 0.95,
   maxGradientNorm: 1,
+  maxImportanceWeight: 2,
   advantages: 'leave_one_out',
 };
 

@@ -19,6 +19,7 @@ const settings: PpoSettings = {
   gamma: 1,
   gaeLambda: 0.95,
   maxGradientNorm: 1,
+  maxImportanceWeight: 2,
   advantages: 'value',
 };
 const training: Training = {

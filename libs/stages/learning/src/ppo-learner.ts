@@ -3,6 +3,7 @@ import type { CalibratedRollout, LearningStatistics, SampledRollout } from '@inf
 import { estimateKl, InputError, seededRandom, shuffled, type KlEstimate } from '@infalign/core';
 import type { LanguageModel, OptimiserState, Trainer, TrainingOutputs, Weights } from '@infalign/language-model';
 import {
+  clippedImportanceWeights,
   clippedPolicyLoss,
   clippedValueLoss,
   generalisedAdvantages,
@@ -40,6 +41,8 @@ export interface PpoSettings {
   readonly gaeLambda: number;
   /** Gradients are clipped to this global norm. */
   readonly maxGradientNorm: number;
+  /** Importance weights of tokens that an earlier policy has sampled are cut off here; at least 1. */
+  readonly maxImportanceWeight: number;
   /**
    * What a rollout is compared with: the mean over its prompt's other rollouts (which needs two or more a prompt, and
    * uses neither gamma, λ nor the value head), or the value head.
@@ -130,20 +133,30 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
       const referenceLogProbs = reference.responseLogProbs(sequences, temperature);
       const relativeRate = linearSchedule(iteration, schedule);
       const kl = responseKl(sequences, referenceLogProbs);
+      // What an earlier policy has sampled is learned from as samples of the policy as it is now, by importance.
+      const stale = sequences.some(({ policyVersion }) => policyVersion !== iteration);
+      const logProbs: readonly ArrayLike<number>[] = stale
+        ? policy.responseLogProbs(sequences, temperature)
+        : sequences.map((sequence) => sequence.logProbs);
       if (targetKl) {
-        // Of the policy as it is now: estimates from rollouts of an earlier one are of that one.
-        const stale = sequences.some(({ policyVersion }) => policyVersion !== iteration);
+        // Estimates from rollouts of an earlier policy are of that one.
         const current = stale ? mean(policy.tokenKl(reference, sequences, temperature).map(total)) : kl.k3;
         targetKl = updateTargetKl(targetKl, current, relativeRate);
       }
       const beta = 'beta' in klStrength ? klStrength.beta : targetKl!.beta;
-      const rewards = rollouts.map(({ sequence, transformedReward }, index) =>
-        tokenRewards(sequence.logProbs, referenceLogProbs[index]!, transformedReward, beta),
+      const rewards = rollouts.map(({ transformedReward }, index) =>
+        tokenRewards(logProbs[index]!, referenceLogProbs[index]!, transformedReward, beta),
       );
       const values = settings.advantages === 'value' ? policy.values(sequences) : undefined;
       const estimates = values ? againstValues(rewards, values, settings) : againstOthers(rewards, rollouts);
       const lengths = sequences.map((sequence) => sequence.responseTokens.length);
-      const advantages = unflattened(whiten(flattened(estimates.map((each) => each.advantages))), lengths);
+      const whitened = whiten(flattened(estimates.map((each) => each.advantages)));
+      if (stale) {
+        const behaviour = flattened(sequences.map((sequence) => sequence.logProbs));
+        const weights = clippedImportanceWeights(flattened(logProbs), behaviour, settings.maxImportanceWeight);
+        weights.forEach((weight, token) => (whitened[token]! *= weight));
+      }
+      const advantages = unflattened(whitened, lengths);
 
       const steps: StepStatistics[] = [];
       for (let epoch = 0; epoch < settings.epochs; epoch++) {
@@ -153,7 +166,7 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
           steps.push(
             learnMinibatch({
               sequences: pick(sequences),
-              oldLogProbs: flattened(pick(sequences).map((sequence) => sequence.logProbs)),
+              oldLogProbs: flattened(pick(logProbs)),
               advantages: flattened(pick(advantages)),
               oldValues: values && flattened(pick(values)),
               returns: flattened(pick(estimates).map((each) => each.returns)),
