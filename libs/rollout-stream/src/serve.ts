@@ -31,7 +31,8 @@ export async function serveStage<T>(stream: RolloutStream, stage: Stage<T>, opti
     const worker = partitionWorker(member, stage, partition);
     while (!signal.aborted && !failure && member.assigned().includes(partition)) {
       const outcome = await worker.advance();
-      if (outcome === 'lost') return;
+      // If it is this member's again, it is opened anew.
+      if (outcome === 'lost') continue;
       if (typeof outcome === 'string') await member.changed(longestSleepMs, partition);
       else {
         onProgress?.(outcome);

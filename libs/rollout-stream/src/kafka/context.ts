@@ -13,7 +13,7 @@ export interface StreamContext {
   /** What the brokers call a topic. */
   readonly topicName: (topic: Topic) => string;
   /** What producers have in common. */
-  readonly producer: Pick<ProducerContext, 'topicName' | 'transactionTimeoutMs' | 'unseen'>;
+  readonly producer: Pick<ProducerContext, 'topicName' | 'transactionTimeoutMs' | 'requestTimeoutMs' | 'unseen'>;
   /** Given when the stream is closed. */
   readonly signal: AbortSignal;
   /** By a producer's transactional id: resolves when its last transaction can be read. */

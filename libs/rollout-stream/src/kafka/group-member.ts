@@ -111,6 +111,7 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
     partitions,
     sessionTimeoutMs: settings.sessionTimeoutMs,
     heartbeatIntervalMs: settings.heartbeatIntervalMs,
+    signal: context.signal,
     onTrouble,
     onFailed: fail,
     onAssigned(assigned, kept) {
@@ -123,6 +124,13 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
       any.raise();
     },
   });
+
+  /** Gives up everything, without telling the group. */
+  function end(): void {
+    left = true;
+    for (const claim of claims.values()) release(claim);
+    if (context.signal.aborted) fail(new StreamClosed('The stream has been closed.'));
+  }
 
   /** Claims a partition again that another producer has taken, if it turns out that the group still means it to be here. */
   function reclaim(partition: number): void {
@@ -163,6 +171,7 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
     throw new PartitionLost(`Partition ${partition} of ${topic.name} has gone to another member of ${group}.`);
   }
 
+  context.signal.addEventListener('abort', end, { once: true });
   await started;
   const refused = failure as { readonly error: unknown } | undefined;
   if (refused) {
@@ -201,6 +210,7 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
           settings.log.warn({ err: error, group, topic: topic.name, partition }, 'A transaction has failed');
         if (!(await settle(claim, offset))) {
           if (error instanceof InputError) throw error;
+          tell(partition);
           throw new TransactionFailed(
             `A transaction of ${group} on ${topic.name}, partition ${partition}, has failed: ${messageOf(error)}`,
             { cause: error },
@@ -216,8 +226,8 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
     },
 
     async leave() {
-      left = true;
-      for (const claim of claims.values()) release(claim);
+      context.signal.removeEventListener('abort', end);
+      end();
       await membership.leave();
     },
   };

@@ -61,7 +61,12 @@ function kafkaStream(
     network,
     partitions,
     topicName,
-    producer: { topicName, transactionTimeoutMs: settings.transactionTimeoutMs, unseen },
+    producer: {
+      topicName,
+      transactionTimeoutMs: settings.transactionTimeoutMs,
+      requestTimeoutMs: settings.connection.requestTimeoutMs,
+      unseen,
+    },
     unseen,
     signal,
     onTrouble: troubleLog(settings.log),

@@ -18,6 +18,8 @@ export interface MembershipOptions {
   readonly partitions: number;
   readonly sessionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
+  /** Ends it, without leaving. */
+  readonly signal: AbortSignal;
   /**
    * Called when the group has shared the partitions out, and when the membership was lost, which leaves nothing.
    *
@@ -40,7 +42,7 @@ export interface Membership {
 export function joinGroup(options: MembershipOptions): Membership {
   const { network, groupId, topic, partitions, sessionTimeoutMs, heartbeatIntervalMs, onAssigned, onTrouble } = options;
   const closing = new AbortController();
-  const { signal } = closing;
+  const signal = AbortSignal.any([options.signal, closing.signal]);
   const lane = network.lane();
   let memberId = '';
   let generation = -1;

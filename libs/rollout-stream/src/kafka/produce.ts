@@ -1,7 +1,15 @@
 import { createEncoder, protocolError, type Broker } from './kafkajs-internals.js';
 
-/** How long the leader may wait for its followers, in milliseconds. */
-const replicationTimeoutMs = 10_000;
+/** One batch, and where it goes. */
+export interface ProducedBatch {
+  readonly transactionalId: string;
+  /** As the brokers name it. */
+  readonly topic: string;
+  readonly partition: number;
+  readonly batch: Buffer;
+  /** How long the leader may wait for its followers, in milliseconds. */
+  readonly timeoutMs: number;
+}
 
 /**
  * Sends one batch to the leader of one partition, and waits until all replicas in sync have it.
@@ -10,10 +18,7 @@ const replicationTimeoutMs = 10_000;
  */
 export async function produceBatch(
   broker: Broker,
-  transactionalId: string,
-  topic: string,
-  partition: number,
-  batch: Buffer,
+  { transactionalId, topic, partition, batch, timeoutMs }: ProducedBatch,
 ): Promise<void> {
   const errorCode = await broker.connectionPool.send({
     request: {
@@ -25,7 +30,7 @@ export async function produceBatch(
           createEncoder(batch.length + 512)
             .writeString(transactionalId)
             .writeInt16(-1)
-            .writeInt32(replicationTimeoutMs)
+            .writeInt32(timeoutMs)
             .writeInt32(1)
             .writeString(topic)
             .writeInt32(1)
@@ -37,7 +42,6 @@ export async function produceBatch(
       decode: (bytes) => Promise.resolve(decodeErrorCode(bytes)),
       parse: (decoded) => Promise.resolve(decoded),
     },
-    requestTimeout: replicationTimeoutMs + 5000,
   });
   const failure = protocolError(errorCode);
   // 46: an earlier attempt whose answer was lost has arrived.

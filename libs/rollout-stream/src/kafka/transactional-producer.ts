@@ -37,6 +37,8 @@ export interface ProducerContext {
   /** What topics are called at the brokers. */
   readonly topicName: (topic: EncodedRecord['topic']) => string;
   readonly transactionTimeoutMs: number;
+  /** How long to wait for an answer, in milliseconds. */
+  readonly requestTimeoutMs: number;
   /** Ends all waiting. */
   readonly signal: AbortSignal;
   /** Told of trouble that lasts, and, with nothing, that it has passed. */
@@ -124,12 +126,16 @@ export async function openTransactionalProducer(
       const sequence = sequences.get(key) ?? 0;
       const contents = part.map(({ key: recordKey, payload }) => ({ key: recordKey, value: payload }));
       const batch = encodeBatch(contents, { ...identity, sequence });
+      // The leader tells that its followers are slow before it is taken to be silent.
+      const timeoutMs = Math.ceil(0.8 * context.requestTimeoutMs);
       // The same bytes under the same number: the leader takes them once, however often they come.
       await retrying(
         async () => {
           try {
             const leader = await network.leader(name, partition);
-            await lane.ask(leader, (broker) => produceBatch(broker, transactionalId, name, partition, batch));
+            await lane.ask(leader, (broker) =>
+              produceBatch(broker, { transactionalId, topic: name, partition, batch, timeoutMs }),
+            );
           } catch (error) {
             network.reconsider(error);
             throw error;
