@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createServer, type AddressInfo } from 'node:net';
 import { copyFileSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,6 +24,9 @@ interface UpOptions {
   replicas: Record<ServiceTitle, number>;
   json?: boolean;
 }
+
+/** The port of the first service; the others have those after it. */
+const firstPort = 50_051;
 
 /** How long services may take until all of them listen. */
 const patienceMs = 120_000;
@@ -99,7 +103,7 @@ async function up(options: UpOptions): Promise<void> {
       brokerFolder = join(folder, 'kafka');
       brokers = await startBroker(brokerFolder);
     }
-    writeServicesFile(file, folder, brokers, options.partitions);
+    writeServicesFile(file, folder, brokers, options.partitions, await portsToListenOn());
   }
   const { loadServices } = await import('@infalign/run-config');
   await loadServices(file);
@@ -142,7 +146,35 @@ async function startBroker(folder: string): Promise<string[]> {
   return [...cluster.brokers.plaintext];
 }
 
-function writeServicesFile(file: string, folder: string, brokers: readonly string[], partitions: string): void {
+/** The usual ports of the services that are free, and others in place of those that are taken. */
+async function portsToListenOn(): Promise<Record<string, number>> {
+  const ports: Record<string, number> = {};
+  for (const [index, title] of serviceTitles.entries()) {
+    const usual = firstPort + index;
+    ports[title.replace('-', '_')] = (await freePort(usual)) ?? (await freePort(0))!;
+  }
+  return ports;
+}
+
+/** @returns the port, or whichever was free for 0; nothing if it is taken */
+function freePort(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1', () => {
+      const { port: bound } = server.address() as AddressInfo;
+      server.close(() => resolve(bound));
+    });
+  });
+}
+
+function writeServicesFile(
+  file: string,
+  folder: string,
+  brokers: readonly string[],
+  partitions: string,
+  ports: Readonly<Record<string, number>>,
+): void {
   writeFileSync(
     file,
     `# Written by infalign up. Every setting, with its default: docs/services.md
@@ -150,7 +182,10 @@ stream:
   brokers: ${JSON.stringify(brokers)}
   partitions: ${partitions}
 store: ${JSON.stringify(join(folder, 'checkpoints'))}
-`,
+services:
+${Object.entries(ports)
+  .map(([name, port]) => `  ${name}: { port: ${port} }\n`)
+  .join('')}`,
   );
 }
 

@@ -1,0 +1,150 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { kafkaAvailable } from '../../../../tools/kafka/index.mjs';
+import { newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
+
+const availability = kafkaAvailable();
+if (!availability.ok && process.env.CI !== undefined) {
+  throw new Error(`services cannot be tested: ${availability.missing.join(' ')}`);
+}
+if (!availability.ok) process.stderr.write(`left out, the tests of services: ${availability.missing.join(' ')}\n`);
+
+const folder = newTestFolder();
+const file = folder.write(
+  'tiny.yaml',
+  `
+name: tiny
+seed: 3
+dataset: {kind: state-of-the-union}
+prompts: {tokens: 8, train: 16, calibration: 8, evaluation: 8}
+tokenizer: {vocabulary: 400}
+model: {hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, key_value_heads: 1, context: 32,
+  training: {steps: 60, batch: 16, window: 24, warmup_steps: 5, learning_rate: 5e-3}}
+reward_model: {pairs: 24, held_out_pairs: 8}
+judge: {pairs: 24, held_out_pairs: 8, model: {hidden_size: 48, intermediate_size: 96, layers: 1, heads: 2, key_value_heads: 1,
+  context: 32, training: {steps: 20, batch: 8, window: 24, warmup_steps: 5}}}
+sampling: {max_response_tokens: 16}
+calibration: {references: 16}
+runs: {transforms: ["exp:5"], target_kls: [0.2]}
+procedures: [standard, "bon:4"]
+ppo: {iterations: 3, prompts_per_iteration: 8, rollouts_per_prompt: 4, advantages: value}
+evaluation: {samples: 8, bootstrap_resamples: 200}
+stream: {partitions: 6}
+`,
+);
+const up = folder.path('services');
+const services = join(up, 'services.yaml');
+
+/** Runs the program to its end. */
+async function infalign(...args: readonly string[]): Promise<Outcome> {
+  return await startInfalign(args, folder.temporaryFolder).ended;
+}
+
+/** What the same seed must give again. */
+function reproducible(out: string): unknown {
+  const results = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Record<string, unknown>;
+  delete results.machine;
+  delete results.times;
+  return results;
+}
+
+interface Status {
+  processes: { title: string; alive: boolean; restarts: number; pid: number }[];
+  deadLetters: unknown[];
+  runs: { runId: string; state: string; iteration: number }[];
+}
+
+describe.skipIf(!availability.ok)('services on one machine', { timeout: 600_000 }, () => {
+  let started: Outcome;
+
+  beforeAll(async () => {
+    started = await infalign('up', '--folder', up, '--replicas', 'policy-sampler=2,reward-scorer=2', '--json');
+  }, 300_000);
+
+  afterAll(async () => {
+    await infalign('down', '--folder', up);
+    folder.remove();
+  }, 120_000);
+
+  it('are up when the command ends, and not started twice', async () => {
+    expect(started.stderr).not.toContain('infalign:');
+    expect(started.code).toBe(0);
+    const again = await infalign('up', '--folder', up);
+    expect(again.code).toBe(1);
+    expect(again.stderr).toContain('are up already');
+  });
+
+  it('give an experiment the same results as one process, byte for byte, with two samplers and two scorers', async () => {
+    const here = folder.path('here');
+    const onServices = folder.path('on-services');
+    expect(await infalign('run', file, '--out', here)).toMatchObject({ code: 0 });
+    const outcome = await infalign('run', file, '--out', onServices, '--on', 'services', '--services', services);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(reproducible(onServices)).toEqual(reproducible(here));
+  });
+
+  it('are shown with their runs, and with what they could not use', async () => {
+    const { stdout } = await infalign('status', '--folder', up, '--json');
+    const status = JSON.parse(stdout) as Status;
+    expect(status.processes).toHaveLength(7);
+    expect(status.processes.every(({ alive, restarts }) => alive && restarts === 0)).toBe(true);
+    expect(status.deadLetters).toEqual([]);
+    const run = status.runs.find(({ runId }) => runId.includes('/runs/'))!;
+    expect(run).toMatchObject({ state: 'finished', iteration: 3 });
+    const text = await infalign('status', '--folder', up);
+    expect(text.stdout).toContain('No dead letters.');
+  });
+
+  it('have topics that can be looked at and read into files', async () => {
+    const tail = await infalign(
+      'tail',
+      'evaluation.results',
+      '--records',
+      '1000',
+      '--no-follow',
+      '--services',
+      services,
+    );
+    const results = tail.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { value: { promptId: string } });
+    expect(new Set(results.map(({ value }) => value.promptId)).size).toBe(8);
+    expect(results).toHaveLength(8);
+
+    const out = folder.path('versions');
+    const replay = await infalign('replay', 'policy.versions', '--out', out, '--services', services, '--json');
+    // The base policy of two reference runs and of the policy's run, and its three iterations.
+    expect(JSON.parse(replay.stdout)).toMatchObject({ topic: 'policy.versions', records: 6 });
+    expect(existsSync(join(out, '5.jsonl'))).toBe(true);
+    const refused = await infalign('replay', 'policy.versions', '--out', out, '--services', services);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain('is not empty');
+    expect((await infalign('tail', 'no.such.topic', '--services', services)).stderr).toContain('there is no topic');
+  });
+
+  it('refuse an experiment with another number of partitions, saying what to set', async () => {
+    const other = folder.write('other.yaml', readFileSync(file, 'utf8').replace('partitions: 6', 'partitions: 4'));
+    const outcome = await infalign(
+      'run',
+      other,
+      '--out',
+      folder.path('other'),
+      '--on',
+      'services',
+      '--services',
+      services,
+    );
+    expect(outcome.code).toBe(1);
+    expect(outcome.stderr).toContain('set stream.partitions: 6');
+  });
+
+  it('end when they are told to, and leave no process behind', async () => {
+    const { stdout } = await infalign('status', '--folder', up, '--json');
+    const { processes } = JSON.parse(stdout) as Status;
+    expect((await infalign('down', '--folder', up)).stdout).toBe('The services have ended.\n');
+    for (const { pid } of processes) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    expect((await infalign('down', '--folder', up)).stdout).toContain('no services are up');
+  });
+});
