@@ -38,6 +38,7 @@ export function troubleLog(log: StreamLog): StreamContext['onTrouble'] {
 export function encodeOutputs(context: StreamContext, outputs: readonly OutgoingRecord[]): EncodedRecord[] {
   const { maxRecordBytes } = context.settings;
   return outputs.map((output) => {
+    context.topicName(output.topic);
     const encoded = encodeRecord(output, context.partitions);
     const bytes = Buffer.byteLength(encoded.key) + (encoded.payload?.length ?? 0);
     if (bytes <= maxRecordBytes) return encoded;

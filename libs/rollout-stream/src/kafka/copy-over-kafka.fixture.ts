@@ -19,8 +19,8 @@ export const copyTopics = (names: readonly string[]): ReturnType<typeof numberTo
 
 // Copies numbers from topic to topic until it is told to end, or killed. Says `copying` when it begins, and `copied` after
 // every transaction.
-if (process.argv[2]) {
-  const { options, through, maxBatchRecords } = JSON.parse(process.argv[2]) as CopyTask;
+if (process.argv[1] === import.meta.filename) {
+  const { options, through, maxBatchRecords } = JSON.parse(process.argv[2]!) as CopyTask;
   const topics = copyTopics(through);
   const end = new AbortController();
   process.once('SIGTERM', () => end.abort());

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { InputError } from '@infalign/core';
-import { messageOf } from '../encoded-record.js';
+import { InvalidRecord, messageOf } from '../encoded-record.js';
 import type { RolloutStream, StreamWriter } from '../rollout-stream.js';
 import type { Topic } from '../topic.js';
 import { explained } from './broker-errors.js';
@@ -26,7 +26,11 @@ export async function openKafkaStream(options: KafkaStreamOptions): Promise<Roll
   const settings = checkedSettings(options);
   const { brokers, connection, loopbackOnly } = settings;
   const network = createNetwork({ brokers, connection, loopbackOnly });
-  const topicName = (topic: Topic): string => `${settings.prefix}${topic.name}`;
+  const known = new Set(settings.topics.map(({ name }) => name));
+  const topicName = ({ name }: Topic): string => {
+    if (!known.has(name)) throw new Error(`Topic ${name} is not one of those that the stream was opened with.`);
+    return `${settings.prefix}${name}`;
+  };
   try {
     const opening = AbortSignal.timeout(settings.openingTimeoutMs);
     let trouble: unknown;
@@ -111,7 +115,10 @@ function kafkaStream(
       try {
         await (await writing).append(outputs);
       } catch (error) {
-        if (!(error instanceof InputError) && appending === writing) appending = undefined;
+        if (!(error instanceof InvalidRecord) && appending === writing) {
+          appending = undefined;
+          void writing.then((writer) => writer.close()).catch(() => undefined);
+        }
         throw error;
       }
     },
@@ -126,7 +133,10 @@ function kafkaStream(
       return offsets.map((offset, partition) => (offset === -1 ? starts[partition]! : offset));
     },
 
-    startOffsets: (topic) => endsOf(network, topicName(topic), all, 'first', patience),
+    async startOffsets(topic) {
+      return endsOf(network, topicName(topic), all, 'first', patience);
+    },
+
     async endOffsets(topic) {
       await whenSeen(context);
       return endsOf(network, topicName(topic), all, 'last', patience);

@@ -143,6 +143,15 @@ export function describeOpening(cluster: () => KafkaCluster): void {
       await expect(openKafkaStream(shared)).rejects.toThrow(/latest is a table, but its cleanup.policy is delete/);
     });
 
+    it('for its topics alone', async () => {
+      const stream = await openKafkaStream(options());
+      await expect(stream.append([outgoing(spread, 1)])).rejects.toThrow('Topic spread is not one of those');
+      await expect(stream.join('group', spread)).rejects.toThrow('Topic spread is not one of those');
+      await expect(stream.endOffsets(spread)).rejects.toThrow('Topic spread is not one of those');
+      await stream.append([outgoing(input, 1)]);
+      await stream.close();
+    });
+
     it('and refuses records that are too large, without harm to what follows', async () => {
       const stream = await openKafkaStream({ ...options(), maxRecordBytes: 1000 });
       const long = { ...output, codec: { ...output.codec, encode: () => Buffer.alloc(1001) } };
