@@ -32,6 +32,7 @@ const progressLineMilliseconds = 3000;
  *
  * @param {object} options
  * @param {string} options.folder for all that is written
+ * @param {string} options.undisturbedFolder for the undisturbed run, which may be there already
  * @param {number} options.seed
  * @param {number} options.kills
  * @param {'double' | 'lose' | undefined} options.plant a bug to be found
@@ -39,11 +40,11 @@ const progressLineMilliseconds = 3000;
  * @param {number} options.limitSeconds how long the run may take
  * @param {(text: string) => void} options.tell
  */
-export async function chaos({ folder, seed, kills, plant, patienceSeconds, limitSeconds, tell }) {
+export async function chaos({ folder, undisturbedFolder, seed, kills, plant, patienceSeconds, limitSeconds, tell }) {
   const experiment = join(folder, 'experiment.yaml');
-  writeFileSync(experiment, experimentFile({ seed, kills }));
+  writeFileSync(experiment, experimentFile(kills));
   tell('the undisturbed run');
-  const undisturbed = await runUndisturbed(experiment, join(folder, 'undisturbed'));
+  const undisturbed = await runUndisturbed(experiment, undisturbedFolder);
 
   tell('three brokers and five services');
   const cluster = await startCluster({

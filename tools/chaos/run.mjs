@@ -16,7 +16,7 @@ learned from exactly once, with the same records, the same results and the same 
 The exit code is 0 only if that is so and all kills have fallen into the run.
 
 Options:
-  --seed S         what is killed and when, and the experiment, are drawn from it: a whole number (default: 1)
+  --seed S         what is killed and when is drawn from it: a whole number (default: 1)
   --kills N        kills, spread over the services and the brokers (default: 20); the run is the longer the more there are
   --plant BUG      plants a bug half-way, to show that the test finds it; it has to fail:
                      double  a scored rollout is appended once more, as by a scorer that produces without committing
@@ -24,6 +24,8 @@ Options:
   --patience SEC   a run that makes no progress for so long hangs (default: 120)
   --limit MIN      a run that takes longer has failed (default: 30)
   --folder PATH    where everything is written (default: a temporary folder, which is removed unless the test fails)
+  --undisturbed PATH
+                   where the undisturbed run is written, and found the next time that there are as many kills
   --keep           leave the temporary folder, with all logs, in any case
   --json           write the counts as one JSON object
   --help           show this
@@ -54,6 +56,7 @@ await script(async () => {
       patience: { type: 'string', default: '120' },
       limit: { type: 'string', default: '30' },
       folder: { type: 'string' },
+      undisturbed: { type: 'string' },
       keep: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -79,6 +82,7 @@ await script(async () => {
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
   const folder =
     values.folder === undefined ? mkdtempSync(join(tmpdir(), 'infalign-chaos-')) : emptyFolder(values.folder);
+  const undisturbedFolder = resolve(values.undisturbed ?? join(folder, 'undisturbed'));
   const start = performance.now();
   const tell = (text) => {
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
@@ -87,7 +91,7 @@ await script(async () => {
   let passed = false;
   try {
     const { chaos } = await import('./chaos.mjs');
-    const counts = await chaos({ ...settings, folder, tell });
+    const counts = await chaos({ ...settings, folder, undisturbedFolder, tell });
     passed = isFlawless(counts, settings.kills);
     process.stdout.write(values.json ? `${JSON.stringify(counts)}\n` : described(counts));
     tell(passed ? 'nothing lost, nothing doubled, nothing changed' : 'the test has failed');

@@ -15,10 +15,10 @@ const stepsBefore = [stepNames.text, stepNames.base, stepNames.judgeBase, stepNa
  * Runs the experiment with no services, no broker and no kill: what the disturbed run has to come to.
  *
  * @param {string} experimentFile
- * @param {string} out
+ * @param {string} out what is there of it is not done again
  */
 export async function runUndisturbed(experimentFile, out) {
-  await startRun([experimentFile, '--out', out]).finished;
+  await startRun([experimentFile, '--out', out, '--resume']).finished;
   const experiment = await loadExperiment(experimentFile);
   const { partitions } = experiment.stream;
   const step = policyRuns(experiment)[0].name;
