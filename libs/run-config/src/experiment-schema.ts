@@ -1,9 +1,12 @@
 import { InputError, kolmogorovSmirnovPValue, parseProcedure, parseTransformation } from '@infalign/core';
 import { z } from 'zod';
 
+/** Rollouts that a sampler decodes together at most. */
+const mostRollouts = 4096;
+
 /** A whole number of at least `minimum`, with its default. */
-function wholeNumber(minimum: number, defaultValue: number, description: string) {
-  return z.int().min(minimum).default(defaultValue).describe(description);
+function wholeNumber(minimum: number, defaultValue: number, description: string, maximum = Number.MAX_SAFE_INTEGER) {
+  return z.int().min(minimum).max(maximum).default(defaultValue).describe(description);
 }
 
 /** A number above zero, with its default. */
@@ -165,10 +168,10 @@ const preferenceTraining = {
 
 const ppo = z
   .strictObject({
-    iterations: wholeNumber(1, 90, 'Batches of rollouts, each followed by updates.'),
+    iterations: wholeNumber(1, 90, 'Batches of rollouts, each followed by updates.', 100_000),
     prompts_per_iteration: wholeNumber(1, 32, 'Different prompts in a batch of rollouts; at most prompts.train.'),
-    rollouts_per_prompt: wholeNumber(1, 16, 'Responses sampled for each of them.'),
-    epochs: wholeNumber(1, 1, 'Passes over a batch of rollouts.'),
+    rollouts_per_prompt: wholeNumber(1, 16, 'Responses sampled for each of them.', mostRollouts),
+    epochs: wholeNumber(1, 1, 'Passes over a batch of rollouts.', 100),
     minibatches: wholeNumber(1, 2, 'Updates a pass; divides prompts_per_iteration × rollouts_per_prompt.'),
     learning_rate: positiveNumber(
       1e-4,
@@ -183,6 +186,7 @@ const ppo = z
     max_staleness: z
       .int()
       .min(0)
+      .max(1000)
       .default(0)
       .describe(
         'How many updates old a rollout may be when it is learned from. 0 is on-policy: sampling waits for learning. ' +
@@ -351,13 +355,18 @@ export const experimentSchema = z
           .default(1)
           .describe('Only the likeliest tokens that together have this probability are sampled.'),
         max_response_tokens: wholeNumber(1, 20, 'Tokens of a response, end-of-text included.'),
-        batch_rollouts: wholeNumber(1, 512, 'Rollouts that are decoded, and scored, together at most.'),
+        batch_rollouts: wholeNumber(1, 512, 'Rollouts that are decoded, and scored, together at most.', mostRollouts),
       })
       .prefault({})
       .describe('How responses are drawn.'),
     calibration: z
       .strictObject({
-        references: wholeNumber(1, 100, 'Responses of the base policy that each prompt is calibrated with (K).'),
+        references: wholeNumber(
+          1,
+          100,
+          'Responses of the base policy that each prompt is calibrated with (K).',
+          mostRollouts,
+        ),
         finite_k_correction: z
           .boolean()
           .default(false)
@@ -413,6 +422,7 @@ export const experimentSchema = z
           2,
           64,
           'Responses of either policy for each prompt (M); at least the N of every procedure.',
+          mostRollouts,
         ),
         bootstrap_resamples: wholeNumber(100, 1000, 'Resamples of the prompts behind an interval.'),
       })

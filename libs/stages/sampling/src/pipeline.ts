@@ -66,11 +66,14 @@ async function sampled(
   }
   const outputs: OutgoingRecord[] = [];
   const accepted: SamplingRequest[] = [];
+  let rollouts = 0;
   for (const record of batch) {
-    const problem = requestProblem(record.value, batch[0]!.value, model.config);
-    if (problem === undefined) accepted.push(record.value);
-    else outputs.push(refused(record, problem));
+    const problem = requestProblem(record.value, batch[0]!.value, model.config, rollouts);
+    if (problem === undefined) {
+      accepted.push(record.value);
+      rollouts += record.value.samples;
+    } else outputs.push(refused(record, problem));
   }
-  const rollouts: SampledRollout[] = sampledRollouts(accepted, model);
-  return [...rollouts.map((rollout) => outgoing(topics.rolloutSampled, rollout)), ...outputs];
+  const sampledNow: SampledRollout[] = sampledRollouts(accepted, model);
+  return [...sampledNow.map((rollout) => outgoing(topics.rolloutSampled, rollout)), ...outputs];
 }

@@ -1,8 +1,8 @@
 import type { SamplingRequest } from '@infalign/contracts';
 import type { LanguageModelConfig } from '@infalign/language-model';
 
-/** Rollouts that one request may ask for: what a sampler has memory for, decoded together. */
-const mostSamples = 4096;
+/** Rollouts that a batch may ask for: what a sampler has memory for, decoded together. */
+const mostRollouts = 4096;
 
 /** What all requests of a batch have in common, with the names of the contract. */
 const ofBatch = [
@@ -18,12 +18,14 @@ const ofBatch = [
  * What keeps a policy from meeting a request.
  *
  * @param first the first request of its batch, which they are all decoded with
+ * @param before rollouts that the requests of its batch before it ask for
  * @returns nothing if it can be met
  */
 export function requestProblem(
   request: SamplingRequest,
   first: SamplingRequest,
   config: LanguageModelConfig,
+  before: number,
 ): string | undefined {
   const unknownToken = request.promptTokens.find((token) => token >= config.vocabSize);
   if (unknownToken !== undefined) {
@@ -35,8 +37,9 @@ export function requestProblem(
       `${config.maxPositions} positions`
     );
   }
-  if (request.samples > mostSamples)
-    return `samples: ${request.samples} is more than the ${mostSamples} of one request`;
+  if (before + request.samples > mostRollouts) {
+    return `samples: ${before + request.samples} are more than the ${mostRollouts} that are decoded together`;
+  }
   for (const [field, name] of ofBatch) {
     if (request[field] !== first[field]) {
       return `${name}: ${request[field]} is not the ${first[field]} of its batch, which is decoded together`;

@@ -73,8 +73,10 @@ async function sampled(batch: readonly SamplingRequest[], options: SamplingServi
       cause: error,
     });
   });
+  let rollouts = 0;
   for (const request of requests) {
-    const problem = requestProblem(request, first!, policy.config);
+    const problem = requestProblem(request, first!, policy.config, rollouts);
+    rollouts += request.samples;
     if (problem !== undefined) throw new InputError(`request ${request.requestId}: ${problem}`);
   }
   return sampledRollouts(requests, policy);
