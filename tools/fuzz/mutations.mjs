@@ -101,8 +101,8 @@ function withField(random, bytes, depth) {
       ? encodeField({ ...field, content: withField(random, field.content, depth + 1) })
       : changedField(random, field);
   const parts = fields.map((each, at) => (at === index ? changed : encodeField(each)));
-  if (random.integer(8) === 0) parts.splice(random.integer(parts.length), 1);
   if (random.integer(8) === 0) parts.splice(random.integer(parts.length + 1), 0, pick(random, parts));
+  if (random.integer(8) === 0) parts.splice(random.integer(parts.length), 1);
   return Buffer.concat(parts);
 }
 

@@ -48,21 +48,8 @@ export async function carryOut({ services }, stream, { name, checkpoints, second
 
 /** Every record of a topic that can be decoded, as it is now. */
 export async function recordsOf(stream, topic) {
-  const reader = await stream.follow(topic);
   const records = [];
-  try {
-    for (let quiet = 0; quiet < 2;) {
-      const read = await reader.read(1000);
-      records.push(...read.filter((record) => 'value' in record));
-      if (read.length > 0) quiet = 0;
-      else {
-        quiet++;
-        await reader.changed(1000);
-      }
-    }
-  } finally {
-    await reader.close();
-  }
+  for await (const record of stream.readAll(topic)) records.push(record);
   return records;
 }
 

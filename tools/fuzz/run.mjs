@@ -36,6 +36,9 @@ const partitions = 6;
 /** More memory than a service can have need of with models of this size. */
 const mostResidentBytes = 1.5 * 2 ** 30;
 
+// What was started ends with this process, however it ends.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 await script(async () => {
   const { values } = parseArgs({
     options: {
@@ -233,13 +236,11 @@ async function waitingRecords(stream, byName) {
       const counts = from.map(() => 0);
       const reader = await stream.follow(byName[topic], from);
       try {
-        for (let quiet = 0; quiet < 2;) {
+        const isRead = await reader.markEnd();
+        while (!isRead()) {
           const records = await reader.read(1000);
           for (const { partition } of records) counts[partition]++;
-          if (records.length === 0) {
-            quiet++;
-            await reader.changed(700);
-          }
+          if (records.length === 0) await reader.changed(200);
         }
       } finally {
         await reader.close();
