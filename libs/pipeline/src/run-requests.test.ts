@@ -242,7 +242,15 @@ describe('the requests of reference runs', () => {
 describe('pipelineRun', () => {
   it('refuses a step that services do not carry out, naming those that they do', () => {
     expect(() => runOf('reward-model')).toThrow(
-      'no step reward-model that services can carry out. They are references/training, references/held-out, runs/identity-kl-0.3-seed-1.',
+      'no step reward-model that services can carry out. They are references/training, references/held-out, ' +
+        `${policyStep}.`,
+    );
+  });
+
+  it('refuses a run under another id than that of its experiment and step', () => {
+    const { record } = policy;
+    expect(() => pipelineRun({ ...record, runId: 'mine' })).toThrow(
+      `Run mine: step ${policyStep} of its experiment is run ${record.runId}.`,
     );
   });
 });

@@ -81,6 +81,19 @@ describe('startRun', () => {
     expect((await announced()).requests).toHaveLength(3);
   });
 
+  it('finds a run that another has started since it looked', async () => {
+    const late: RolloutStream = {
+      ...stream,
+      async writer(name) {
+        await startRun(stream, workplace.store, policyRun);
+        return stream.writer(name);
+      },
+    };
+    const run = await startRun(late, workplace.store, policyRun);
+    expect((await announced()).runs).toEqual([run]);
+    expect((await announced()).requests).toHaveLength(3);
+  });
+
   it('leaves the learner of a run that has been started alone', async () => {
     const { runId } = await startRun(stream, workplace.store, policyRun);
     const learner = await stream.writer(learnerName(runId));
@@ -182,7 +195,7 @@ describe('followRuns', () => {
     await runs.close();
   });
 
-  it('says that a run or a version is unknown when it has waited for it', async () => {
+  it('says that a run or a version is unknown', async () => {
     const runs = await followRuns(stream, workplace.store);
     const { runId } = await startRun(stream, workplace.store, policyRun);
     const questions = [runs.run('nobody'), runs.policy('nobody', 0), runs.policy(runId, 7)] as const;

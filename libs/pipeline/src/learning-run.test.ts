@@ -1,0 +1,161 @@
+import '@tensorflow/tfjs-node';
+import { memory } from '@tensorflow/tfjs-core';
+import type { CheckpointStore } from '@infalign/checkpoint';
+import type { PolicyVersion } from '@infalign/contracts';
+import {
+  runToQuiescence,
+  stageWorker,
+  topics,
+  WriterFenced,
+  type RolloutStream,
+  type Worker,
+} from '@infalign/rollout-stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runIdOf, stepNames } from './experiment-steps.js';
+import { learningHistory, learningRun, type LearningRun } from './learning-run.js';
+import { createModelCache, type ModelCache } from './model-cache.js';
+import type { PipelineRun } from './pipeline-run.js';
+import { followRuns, type Runs } from './runs.js';
+import { assembleCalibration, assembleSampling, assembleScoring } from './stages.js';
+import { startRun } from './start-run.js';
+import { policyStep, tinyExperiment, tinyWorkplace, type TinyWorkplace } from './tiny-experiment.fixture.js';
+import { carryOutRuns } from './tiny-run.fixture.js';
+
+const experiment = tinyExperiment();
+const policies = `${policyStep}/policies`;
+
+let workplace: TinyWorkplace;
+let stream: RolloutStream;
+let store: CheckpointStore;
+let runs: Runs;
+let run: PipelineRun;
+let models: ModelCache;
+let stages: Worker[];
+const learners: LearningRun[] = [];
+
+beforeEach(async () => {
+  workplace = tinyWorkplace();
+  ({ store } = workplace);
+  stream = await workplace.open();
+  for (const step of [stepNames.trainingReferences, policyStep]) {
+    await startRun(stream, store, { experiment, step, checkpoints: '' });
+  }
+  runs = await followRuns(stream, store);
+  run = await runs.run(runIdOf(experiment, policyStep));
+  models = createModelCache(store, 2);
+  const parts = { stream, runs, models };
+  stages = [
+    await stageWorker(stream, assembleSampling(parts)),
+    await stageWorker(stream, assembleScoring(parts)),
+    await stageWorker(stream, assembleCalibration(parts)),
+  ];
+});
+afterEach(async () => {
+  for (const worker of [...learners.splice(0), ...stages]) await worker.close();
+  await runs.close();
+  models.dispose();
+  await workplace.remove();
+});
+
+/** A learner of the run; the store may be one that does something at the right moment. */
+async function begin(own: CheckpointStore = store): Promise<LearningRun> {
+  const learner = await learningRun(run, { stream, store: own, runs });
+  learners.push(learner);
+  return learner;
+}
+
+/** Samples, scores and calibrates what was asked for. */
+const supply = () => runToQuiescence(stages);
+
+async function learnToTheEnd(learner: LearningRun): Promise<void> {
+  for (await supply(); await learner.advance(); await supply());
+}
+
+async function announced(): Promise<PolicyVersion[]> {
+  return (await runs.versions(run.record.runId)).filter(({ version }) => version > 0);
+}
+
+describe('learningRun', () => {
+  it('keeps the checkpoints of the last two versions where rollouts are never old', async () => {
+    const learner = await begin();
+    await learnToTheEnd(learner);
+    for (const kind of ['policies', 'learner', 'statistics']) {
+      const place = `${policyStep}/${kind}`;
+      expect(await store.list(place)).toEqual([`${place}/version-2`, `${place}/version-3`]);
+    }
+    expect(await learningHistory(store, run, 3)).toEqual(learner.history());
+    expect(await learningHistory(store, run, 0)).toEqual([]);
+    expect(learner.history().map(({ iteration }) => iteration)).toEqual([1, 2, 3]);
+  });
+
+  it('announces every version once, also where the learner before works on while its successor begins', async () => {
+    const first = await begin();
+    await supply();
+    await first.advance();
+    await supply();
+    let meanwhile: Promise<unknown> | undefined;
+    const second = await begin({
+      ...store,
+      async read(name, expectedHash) {
+        // The successor reads the version announced last: had it been looked up before the fence, it could be outdated now.
+        if (name === `${policies}/version-1`) await (meanwhile ??= first.advance().catch((error: unknown) => error));
+        return store.read(name, expectedHash);
+      },
+    });
+    expect(await meanwhile).toBeInstanceOf(WriterFenced);
+    await learnToTheEnd(second);
+    const versions: number[] = [];
+    for await (const { value } of stream.readAll(topics.policyVersions)) {
+      if (value.runId === run.record.runId) versions.push(value.version);
+    }
+    expect(versions).toEqual([0, 1, 2, 3]);
+    expect(second.history()).toHaveLength(3);
+    const other = tinyWorkplace();
+    try {
+      const { records } = await carryOutRuns(await other.open(), other.store, experiment);
+      const undisturbed = (records['policy.versions'] as PolicyVersion[]).filter(({ version }) => version > 0);
+      expect(await announced()).toEqual(undisturbed);
+    } finally {
+      await other.remove();
+    }
+  });
+
+  it('deletes nothing that its successor has published, however late it deletes what is outdated', async () => {
+    let goOn = (): void => undefined;
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    const first = await begin({
+      ...store,
+      async retain(prefix, names) {
+        await held;
+        await store.retain(prefix, names);
+      },
+    });
+    await supply();
+    const late = first.advance();
+    while ((await announced()).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const second = await begin();
+    await learnToTheEnd(second);
+    goOn();
+    await late;
+    const [, , last] = await announced();
+    expect((await store.read(last!.checkpoint, last!.contentHash)).files.size).toBeGreaterThan(0);
+    expect((await begin()).history()).toEqual(second.history());
+  });
+
+  it('leaves nothing in memory where it cannot begin, and begins when it can', async () => {
+    const learner = await begin();
+    await supply();
+    await learner.advance();
+    await supply();
+    const tensors = memory().numTensors;
+    const broken: CheckpointStore = {
+      ...store,
+      read: (name, expectedHash) =>
+        name.startsWith(policies) ? Promise.reject(new Error('out of reach')) : store.read(name, expectedHash),
+    };
+    await expect(begin(broken)).rejects.toThrow('out of reach');
+    expect(memory().numTensors).toBe(tensors);
+    await learnToTheEnd(await begin());
+    expect(await announced()).toHaveLength(3);
+  });
+});
