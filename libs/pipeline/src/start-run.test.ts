@@ -1,4 +1,3 @@
-import '@tensorflow/tfjs-node';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PolicyVersion, Run, SamplingRequest } from '@infalign/contracts';
