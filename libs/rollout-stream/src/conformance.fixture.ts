@@ -17,6 +17,17 @@ import { oneKey } from './records.fixture.js';
 import { PartitionLost, WriterFenced, type RolloutStream } from './rollout-stream.js';
 import { isPoison, outgoing, partitionOf, partitionOfKey, removal, type Topic } from './topic.js';
 
+/** A topic that takes nothing. */
+const invalid: Topic<number> = {
+  ...input,
+  codec: {
+    ...input.codec,
+    encode: () => {
+      throw new Error('reward: NaN');
+    },
+  },
+};
+
 /**
  * What every implementation of a rollout stream must do.
  *
@@ -101,16 +112,7 @@ export function describeRolloutStream(name: string, create: () => Promise<Stream
     });
 
     it('refuses records that are not valid, and then nothing of the transaction has happened', async () => {
-      const strict: Topic<number> = {
-        ...input,
-        codec: {
-          ...input.codec,
-          encode: () => {
-            throw new Error('reward: NaN');
-          },
-        },
-      };
-      const outputs = [outgoing(output, 1), outgoing(strict, NaN)];
+      const outputs = [outgoing(output, 1), outgoing(invalid, NaN)];
       await expect(stream.append(outputs)).rejects.toThrow(InputError);
       await expect((await stream.writer('name')).append(outputs)).rejects.toThrow(/numbers.*reward: NaN/);
       await stream.append([outgoing(input, 1)]);
@@ -240,6 +242,18 @@ export function describeRolloutStream(name: string, create: () => Promise<Stream
       await expect(second.append([outgoing(output, 8)])).rejects.toThrow(WriterFenced);
       expect(await all(stream, output)).toEqual([1, 3, 5, 7]);
       expect(await all(stream, spread)).toEqual([4]);
+    });
+
+    it('appends in the order in which it is asked to, one after another or all at once', async () => {
+      const writer = await stream.writer('learner');
+      for (const value of numbers(0, 10)) await writer.append([outgoing(output, value)]);
+      const together = numbers(10, 30).map((value) => writer.append([outgoing(output, value)]));
+      await expect(writer.append([outgoing(input, 1), outgoing(invalid, 1)])).rejects.toThrow(InputError);
+      await Promise.all(together);
+      for (const value of numbers(30, 35)) await stream.append([outgoing(output, value)]);
+      await Promise.all(numbers(35, 45).map((value) => stream.append([outgoing(output, value)])));
+      expect(await all(stream, output)).toEqual(numbers(0, 45));
+      expect(await all(stream, input)).toEqual([]);
     });
 
     it('commits any number of records, of any size up to 900 KB, to any partitions, in order', async () => {

@@ -28,10 +28,12 @@ export async function openWriter(context: StreamContext, name: string): Promise<
   });
   let end: Error | undefined;
   let waiting: Waiting[] = [];
-  let writing: Promise<void> | undefined;
+  let busy = false;
+  let written: Promise<void> = Promise.resolve();
 
   /** Those who wait are served together, in their order: one transaction takes as long for many as for one. */
   async function write(): Promise<void> {
+    busy = true;
     while (waiting.length > 0) {
       const together = waiting;
       waiting = [];
@@ -45,6 +47,8 @@ export async function openWriter(context: StreamContext, name: string): Promise<
         else done();
       }
     }
+    // Whoever comes from here on begins anew.
+    busy = false;
   }
 
   return {
@@ -52,10 +56,10 @@ export async function openWriter(context: StreamContext, name: string): Promise<
       new Promise((done, failed) => {
         const records = encodeOutputs(context, outputs);
         waiting.push({ records, done, failed });
-        writing ??= write().finally(() => (writing = undefined));
+        if (!busy) written = write();
       }),
     async close() {
-      await writing;
+      await written;
       end ??= new WriterFenced(`The writer ${name} has been closed.`);
       closing.abort();
       await lane.close();
