@@ -1,3 +1,4 @@
+import { InputError } from '@infalign/core';
 import { expect, it } from 'vitest';
 import { all, input, numbers, output, readMany, values } from './conformance-topics.fixture.js';
 import { oneKey } from './records.fixture.js';
@@ -180,6 +181,26 @@ export function describeStages(stream: () => RolloutStream): void {
     expect(total).toMatchObject({ consumed: 31, produced: 15, deadLetters: 7 });
     expect(letters.map(({ payload }) => String(payload))).toEqual(['0.5', '9', '10', '11', '15', '16', '17']);
     expect(letters[1]!.reason).toBe('A record for squares is not valid: 66 is not wanted');
+  });
+
+  it('puts aside what a stage refuses, alone, however much it is given at once', async () => {
+    await stream().append(numbers(0, 42).map((value) => outgoing(input, value)));
+    const threes = squaring((batch) => {
+      if (values(batch).includes(13) && values(batch).includes(14)) throw new InputError('13 brings bad luck');
+      const sums = values(batch).flatMap((value, index) => (index % 3 === 2 ? [outgoing(output, 3 * value - 3)] : []));
+      return Promise.resolve({ outputs: sums, consumed: batch.length - (batch.length % 3) });
+    });
+    const [total] = await run([threes], ([one]) => one!.consumed === 42);
+    expect(total).toMatchObject({ produced: 16, deadLetters: 3 });
+    expect(await all(stream(), output)).toEqual(
+      numbers(0, 14).flatMap((three) => (three === 4 ? [] : [9 * three + 3])),
+    );
+    const letters = await all(stream(), deadLetterTopic(input));
+    expect(letters.map(({ payload, reason }) => `${String(payload)}: ${reason}`).sort()).toEqual([
+      '12: 13 brings bad luck',
+      '13: 13 brings bad luck',
+      '14: 13 brings bad luck',
+    ]);
   });
 
   it('keeps of a record that cannot be used, and of the reason, what a record has room for', async () => {

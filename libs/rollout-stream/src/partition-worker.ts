@@ -1,6 +1,7 @@
+import { InputError } from '@infalign/core';
 import { InvalidRecord } from './encoded-record.js';
 import { PartitionLost, TransactionFailed, type GroupMember } from './rollout-stream.js';
-import type { PartitionProcessor, Stage } from './stage.js';
+import type { PartitionProcessor, Stage, StageResult } from './stage.js';
 import { deadLetterTopic, isDeadLetterTopic } from './topics.js';
 import { isPoison, outgoing, type ConsumedRecord, type OutgoingRecord, type PoisonRecord } from './topic.js';
 import type { WorkerProgress } from './worker.js';
@@ -25,18 +26,29 @@ export interface PartitionWorker {
 const keptBytes = 2 ** 20;
 const keptReason = 1000;
 
+/** Of some of these records, nothing comes: the stage refuses them, or what it makes of them is no valid record. */
+class UnusableRecords<T> extends Error {
+  constructor(
+    readonly records: readonly (ConsumedRecord<T> | PoisonRecord)[],
+    readonly reason: string,
+  ) {
+    super(reason);
+  }
+}
+
 /**
  * A stage at work on one partition. Undecodable records go to their topic's dead-letter topic, in the transaction that
- * passes them. So do those that the stage makes something of that no topic takes: to find them, it is given as few at a time
- * as it can work on.
+ * passes them. So do those of which nothing comes: to find them, the stage is given as few at a time as it can work on.
  */
 export function partitionWorker<T>(member: GroupMember<T>, stage: Stage<T>, partition: number): PartitionWorker {
   let processor: PartitionProcessor<T> | undefined;
-  /** Whether something invalid was made of one of the next records. */
+  /** Whether there are such among the next records. */
   let careful = false;
 
   async function commit({ consumed, outputs }: Batch<T>): Promise<BatchOutcome> {
-    await member.commit(partition, consumed, outputs);
+    await member.commit(partition, consumed, outputs).catch((error: unknown) => {
+      throw error instanceof InvalidRecord ? new UnusableRecords(consumed, error.message) : error;
+    });
     return {
       name: stage.name,
       consumed: consumed.length,
@@ -46,21 +58,19 @@ export function partitionWorker<T>(member: GroupMember<T>, stage: Stage<T>, part
   }
 
   async function advance(): Promise<BatchOutcome> {
-    processor ??= await stage.open(partition);
-    const batch = await nextBatch(member, partition, stage, processor, careful ? 1 : stage.maxBatchRecords);
-    if (!batch) return 'waiting';
     try {
-      return await commit(batch);
+      processor ??= await stage.open(partition);
+      const batch = await nextBatch(member, partition, stage, processor, careful);
+      return batch ? await commit(batch) : 'waiting';
     } catch (error) {
-      if (!(error instanceof InvalidRecord)) throw error;
+      // What the processor has derived from a batch that was not committed is worth nothing.
       processor = undefined;
+      if (!(error instanceof UnusableRecords)) throw error;
       careful = !careful;
       if (careful) return advance();
-      const { consumed } = batch;
-      const refusals = consumed.map((record) =>
-        isPoison(record) ? deadLetter(record) : refused(record, error.message),
-      );
-      return commit({ consumed, outputs: refusals });
+      const { records: consumed, reason } = error as UnusableRecords<T>;
+      const outputs = consumed.map((record) => (isPoison(record) ? deadLetter(record) : refused(record, reason)));
+      return commit({ consumed, outputs });
     }
   }
 
@@ -69,8 +79,6 @@ export function partitionWorker<T>(member: GroupMember<T>, stage: Stage<T>, part
       try {
         return await advance();
       } catch (error) {
-        // What the processor has derived from a batch that was not committed is worth nothing.
-        processor = undefined;
         if (error instanceof PartitionLost) return 'lost';
         if (error instanceof TransactionFailed) return 'failed';
         throw error;
@@ -85,18 +93,19 @@ interface Batch<T> {
   readonly outputs: readonly OutgoingRecord[];
 }
 
-/** @param maxRecords that the stage is given, unless it needs more of them */
+/** @param few whether as few as the stage can work on are wanted */
 async function nextBatch<T>(
   member: GroupMember<T>,
   partition: number,
   stage: Stage<T>,
   processor: PartitionProcessor<T>,
-  maxRecords: number,
+  few: boolean,
 ): Promise<Batch<T> | undefined> {
-  for (let limit = maxRecords; ; limit *= 2) {
+  // What it waits for may be longer than a batch usually is.
+  for (let limit = few ? 1 : stage.maxBatchRecords; ; limit = few ? limit + 1 : 2 * limit) {
     const read = await member.read(partition, limit);
     const batch = read.filter((record): record is ConsumedRecord<T> => !isPoison(record));
-    const result = batch.length > 0 ? await processor.process(batch) : { outputs: [], consumed: 0 };
+    const result = batch.length > 0 ? await processed(processor, batch, read) : { outputs: [], consumed: 0 };
     if (!(Number.isInteger(result.consumed) && result.consumed >= 0 && result.consumed <= batch.length)) {
       throw new Error(`Stage ${stage.name} says it consumed ${result.consumed} of ${batch.length} records.`);
     }
@@ -107,8 +116,19 @@ async function nextBatch<T>(
     if (consumed.length > 0) {
       return { consumed, outputs: [...result.outputs, ...consumed.filter(isPoison).map(deadLetter)] };
     }
-    // What it waits for may be longer than a batch usually is.
     if (batch.length < limit) return undefined;
+  }
+}
+
+async function processed<T>(
+  processor: PartitionProcessor<T>,
+  batch: readonly ConsumedRecord<T>[],
+  read: readonly (ConsumedRecord<T> | PoisonRecord)[],
+): Promise<StageResult> {
+  try {
+    return await processor.process(batch);
+  } catch (error) {
+    throw error instanceof InputError ? new UnusableRecords(read, error.message) : error;
   }
 }
 

@@ -19,6 +19,9 @@ export interface PartitionProcessor<T = unknown> {
   /**
    * Processes what was read. What it returns is committed in one transaction with the position; a batch that was not
    * committed is processed again, so equal batches must give equal outputs.
+   *
+   * @throws InputError if nothing can be made of what it was given. Then it is given less, and what is left at last of which
+   *   nothing can be made goes to the dead letters, as what outputs are made of that are not valid does
    */
   process(batch: readonly ConsumedRecord<T>[]): Promise<StageResult>;
 }
