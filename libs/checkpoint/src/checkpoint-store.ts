@@ -36,7 +36,8 @@ export interface CheckpointStore {
    *
    * @param expectedHash the content hash that it must have; found also after other content has replaced it, until `retain`
    *   deletes it
-   * @throws InputError if there is none of that name, or naming the file that is missing, damaged, or not the expected one
+   * @throws InputError if there is none of that name, or naming the file that is missing, damaged, or not the expected one;
+   *   StoreUnavailable, which is one too, if it could not be found out
    */
   read(name: string, expectedHash?: string): Promise<Checkpoint>;
   /** Whether there is a checkpoint of that name. */

@@ -11,6 +11,9 @@ const noCredentials =
 const otherRegion = 'the bucket lies in another region, or its name is wrong: correct bucket or region';
 const full = 'the storage is full: free some space, or raise its quota';
 
+/** The store is out of reach, or denies access: this says nothing of what is in it. */
+export class StoreUnavailable extends InputError {}
+
 /** By the name or code of an error, as servers and the client library give it. */
 const remedies: Readonly<Record<string, string>> = {
   NoSuchBucket: 'there is no such bucket: create it, or correct its name',
@@ -58,11 +61,11 @@ export function explainedS3(error: unknown, place: string): unknown {
   const names = [errorCodeOf(error), error.name];
   const status = statusOf(error);
   const known = names.find((name) => name in remedies);
-  if (known !== undefined) return new InputError(`${place}: ${remedies[known]} (${known}).`);
+  if (known !== undefined) return new StoreUnavailable(`${place}: ${remedies[known]} (${known}).`);
   const remedy = status === undefined ? undefined : remediesOfStatus[status];
-  if (remedy !== undefined) return new InputError(`${place}: ${remedy} (${error.name}, status ${status}).`);
+  if (remedy !== undefined) return new StoreUnavailable(`${place}: ${remedy} (${error.name}, status ${status}).`);
   if (status !== undefined && status >= 500) {
-    return new InputError(
+    return new StoreUnavailable(
       `${place}: the server failed again and again (${error.name}, status ${status}): look at its log, and start again.`,
     );
   }

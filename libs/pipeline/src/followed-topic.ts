@@ -1,3 +1,4 @@
+import { InputError } from '@infalign/core';
 import { isPoison, type RolloutStream, type Topic } from '@infalign/rollout-stream';
 
 /** What a topic says of each key, as far as it has been read. */
@@ -9,6 +10,7 @@ export interface FollowedTopic<T> {
    * record of the key when that may still be hidden. So where there is none, what is just being committed is waited for.
    *
    * @returns nothing if there is none
+   * @throws Error, and no InputError, if the topic cannot be read
    */
   get(key: string): Promise<T | undefined>;
   /** All of them, as of now. */
@@ -45,7 +47,10 @@ export async function followTopic<T>(
 
   async function readAll(): Promise<void> {
     for (;;) {
-      const records = await reader.read(recordsAtOnce);
+      const records = await reader.read(recordsAtOnce).catch((error: unknown) => {
+        // It says nothing of what is looked for.
+        throw error instanceof InputError ? new Error(`${topic.name}: ${error.message}`, { cause: error }) : error;
+      });
       if (records.length === 0) return;
       // What cannot be decoded is nothing that anybody could look for.
       for (const record of records) if (!isPoison(record)) latest.set(key(record.value), record.value);

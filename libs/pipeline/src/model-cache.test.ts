@@ -1,7 +1,8 @@
 import '@tensorflow/tfjs-node';
 import { memory } from '@tensorflow/tfjs-core';
-import type { Checkpoint, CheckpointStore } from '@infalign/checkpoint';
+import { StoreUnavailable, type Checkpoint, type CheckpointStore } from '@infalign/checkpoint';
 import type { CheckpointReference } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
 import type { LanguageModel } from '@infalign/language-model';
 import { pretrainedFiles } from '@infalign/language-model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -132,5 +133,19 @@ describe('a model cache', () => {
       message: expect.stringContaining('text/text') as string,
     });
     expect(await asked[2]).toHaveLength(1);
+  });
+
+  it('does not blame a checkpoint for a store that is out of reach', async () => {
+    let away = true;
+    const cache = createCache(2, {
+      ...store,
+      read: (...asked) => (away ? Promise.reject(new StoreUnavailable('no route')) : store.read(...asked)),
+    });
+    const refused = await cache.models(wanted(0)).catch((error: unknown) => error);
+    // Stages put aside what an InputError is said of.
+    expect(refused).not.toBeInstanceOf(InputError);
+    expect(refused).toMatchObject({ message: 'no route' });
+    away = false;
+    expect(await cache.models(wanted(0))).toHaveLength(1);
   });
 });

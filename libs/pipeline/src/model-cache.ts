@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CheckpointReference } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
 import { createEagerModel, type LanguageModel } from '@infalign/language-model';
+import { readStored } from './read-stored.js';
 import { modelOf } from './stored-model.js';
 
 /** Models out of a checkpoint store, the ones used last kept in memory. */
@@ -9,7 +10,7 @@ export interface ModelCache {
   /**
    * The models of checkpoints, in their order; for use at once: after the next pause they may have made room for others.
    *
-   * @throws InputError if a checkpoint is not there, damaged, or no model
+   * @throws InputError if a checkpoint is not there, damaged, or no model; another error if the store is out of reach
    */
   models(references: readonly CheckpointReference[]): Promise<LanguageModel[]>;
   dispose(): void;
@@ -26,9 +27,10 @@ export function createModelCache(store: CheckpointStore, capacity: number): Mode
 
   async function load(references: readonly CheckpointReference[]): Promise<LanguageModel[]> {
     const wanted = new Set(references.map(({ contentHash }) => contentHash));
-    for (const { name, contentHash } of references) {
+    for (const reference of references) {
+      const { name, contentHash } = reference;
       if (kept.has(contentHash)) continue;
-      const stored = modelOf(await store.read(name, contentHash), name);
+      const stored = modelOf(await readStored(store, reference), name);
       // Whoever was given models before this uses them before this goes on.
       await nextTurn();
       for (const [oldest, model] of kept) {

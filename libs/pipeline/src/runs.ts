@@ -4,6 +4,7 @@ import { InputError } from '@infalign/core';
 import { topics, type RolloutStream } from '@infalign/rollout-stream';
 import { followTopic } from './followed-topic.js';
 import { pipelineRun, type PipelineRun } from './pipeline-run.js';
+import { readStored } from './read-stored.js';
 import type { Prompts } from './run-requests.js';
 import { textOf } from './stored-text.js';
 
@@ -21,7 +22,7 @@ export interface Runs {
   policy(runId: string, version: number): Promise<CheckpointReference>;
   /** The versions that a run has announced, ascending. */
   versions(runId: string): Promise<PolicyVersion[]>;
-  /** The prompts of a run. @throws InputError if their checkpoint is gone or damaged */
+  /** The prompts of a run. @throws InputError if their checkpoint is gone or damaged; another error if the store is out of reach */
   prompts(run: PipelineRun): Promise<Prompts>;
   close(): Promise<void>;
 }
@@ -82,7 +83,7 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
       const { name, contentHash } = record.text!;
       let prompts = promptsByHash.get(contentHash);
       if (!prompts) {
-        prompts = store.read(name, contentHash).then((checkpoint) => textOf(checkpoint, name).prompts);
+        prompts = readStored(store, record.text!).then((checkpoint) => textOf(checkpoint, name).prompts);
         // What failed is tried again when it is asked for next.
         prompts.catch(() => promptsByHash.delete(contentHash));
         promptsByHash.set(contentHash, prompts);
