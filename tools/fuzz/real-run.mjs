@@ -84,6 +84,19 @@ export async function validRecords(stream) {
     { ...event, drift: { distance: 0.5, pValue: 1e-4, before: 8, since: 8 } },
     { ...event, rewardModelChange: { before: 'a', since: 'b', dropped: 8 } },
   ]);
+  // Half of what stands in batches, alone: else hardly any batch would be complete.
+  const alone = (topic, change) => {
+    own.set(
+      topic.name,
+      own.get(topic.name).flatMap((value, index) => [value, change(value, `alone-${index}`)]),
+    );
+  };
+  alone(topics.samplingRequests, (value, batchId) => ({ ...value, batchId, batchRequests: 1 }));
+  alone(topics.rolloutSampled, (value, batchId) => ({ ...value, batchId, batchRollouts: 1 }));
+  alone(topics.rolloutScored, (value, batchId) => ({
+    ...value,
+    rollout: { ...value.rollout, batchId, batchRollouts: 1 },
+  }));
   const encoded = new Map();
   for (const topic of Object.values(topics)) {
     const payloads = own.get(topic.name).map((value) => Buffer.from(topic.codec.encode(value)));

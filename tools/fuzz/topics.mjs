@@ -54,10 +54,19 @@ export async function topicWriter({ brokers, topics, seeds, types, reserved, par
     const which = random.uniform();
     if (which < 0.2) return randomBytes(random);
     if (which < 0.55) return mutated(random, ofTopic);
-    if (which < 0.99) return absurd(random, ofTopic, types[topic.name]);
+    if (which < 0.75) return absurd(random, ofTopic, types[topic.name]);
+    if (which < 0.99) return validButAbsurd(random, topic, ofTopic);
     // As large as a record may be, and a dead letter of it would be larger.
     if (random.integer(10) > 0) return pick(random, ofTopic);
     return Buffer.concat([pick(random, ofTopic), Buffer.alloc(4 * 2 ** 20 - 5000, 0xff)]);
+  }
+
+  /** What nobody can refuse at first sight. */
+  function validButAbsurd(random, topic, ofTopic) {
+    for (let attempt = 0; ; attempt++) {
+      const bytes = absurd(random, ofTopic, types[topic.name]);
+      if (attempt === 10 || decoded(topic, bytes) !== undefined) return bytes;
+    }
   }
 
   /** Announcements of the runs that go on are not touched: whoever may write them may stop them. */
