@@ -253,6 +253,12 @@ describe('parseExperiment', () => {
 });
 
 describe('loadExperiment', () => {
+  it('refuses text that is too long for settings, without a look at it', () => {
+    expect(() => parseExperiment(`a: [${'1, '.repeat(1_000_000)}]`, 'x.yaml')).toThrow(
+      'x.yaml: 3000005 characters are too many for settings; at most 65536 are read',
+    );
+  });
+
   it("takes a dataset's path relative to the experiment's own folder", async () => {
     const folder = await mkdtemp(join(tmpdir(), 'experiment-'));
     try {

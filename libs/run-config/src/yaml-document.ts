@@ -3,6 +3,9 @@ import { isMap, isScalar, LineCounter, parseDocument, visit, type Document, type
 import type { z } from 'zod';
 import { allowedAt, fieldsAt } from './schema-description.js';
 
+/** Longer text is no file of settings, and would take seconds to say so. */
+const longestText = 2 ** 16;
+
 /** Levenshtein distance of two words. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
@@ -56,9 +59,14 @@ export interface YamlDocument {
 /**
  * Parses YAML 1.2 text (one document, no repeated keys).
  *
- * @throws InputError naming file, line and column when the text is not YAML
+ * @throws InputError naming file, line and column when the text is not YAML, or is too long
  */
 export function readYaml(text: string, fileName: string): YamlDocument {
+  if (text.length > longestText) {
+    throw new InputError(
+      `${fileName}: ${text.length} characters are too many for settings; at most ${longestText} are read`,
+    );
+  }
   const lines = new LineCounter();
   const document: Document.Parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   const at = (offset: number): string => {
