@@ -29,6 +29,9 @@ export function checkSamplingRequest(request: SamplingRequest): void {
   validPurpose('purpose', request.purpose);
   wholeNumber('policy_version', request.policyVersion, 0);
   wholeNumber('samples', request.samples, 1);
+  if (request.firstSampleIndex + request.samples > 2 ** 32) {
+    reject('samples', `${request.samples} from index ${request.firstSampleIndex} on go beyond the last index there is`);
+  }
   positive('temperature', request.temperature);
   positive('top_p', request.topP);
   within('top_p', request.topP, 0, 1);
