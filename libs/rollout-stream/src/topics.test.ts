@@ -111,7 +111,12 @@ describe('a record is refused', () => {
     refused(topics.samplingRequests, samplingRequest, { topP: 0 }, 'top_p: 0');
     refused(topics.samplingRequests, samplingRequest, { topP: 1.1 }, 'top_p: 1.1');
     refused(topics.samplingRequests, samplingRequest, { samples: 0 }, 'samples: 0');
-    refused(topics.samplingRequests, samplingRequest, { firstSampleIndex: 2 ** 32 - 1, samples: 2 }, 'samples: 2 from index');
+    refused(
+      topics.samplingRequests,
+      samplingRequest,
+      { firstSampleIndex: 2 ** 32 - 1, samples: 2 },
+      'samples: 2 from index',
+    );
     refused(topics.samplingRequests, samplingRequest, { purpose: Purpose.PURPOSE_UNSPECIFIED }, 'purpose: 0');
     refused(topics.calibrationState, calibrationState, { references: [2, 1] }, 'references[1]: 1 is less');
     refused(topics.policyVersions, policyVersion, { version: -1 }, 'version: -1');
