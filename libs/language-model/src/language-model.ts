@@ -102,7 +102,12 @@ export interface OptimiserState {
 
 /** Trains the weights of one model. */
 export interface Trainer {
-  /** One optimiser step on a loss, which is called once. @returns the loss, and the gradient norm before clipping */
+  /**
+   * One optimiser step on a loss, which is called once.
+   *
+   * @returns the loss, and the gradient norm before clipping
+   * @throws InputError if one of them is not finite: the weights are left as they are
+   */
   step(
     sequences: readonly Sequence[],
     loss: (outputs: TrainingOutputs) => Scalar,

@@ -45,7 +45,7 @@ export function createTrainer(model: EagerModel, adam: AdamSettings): Trainer {
       const result = { loss: value.dataSync()[0]!, gradientNorm: Math.sqrt(squares) };
       tf.dispose([value, grads]);
       if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
-        throw new Error(
+        throw new InputError(
           `training diverged: loss ${result.loss}, gradient norm ${result.gradientNorm}; lower the learning rate`,
         );
       }

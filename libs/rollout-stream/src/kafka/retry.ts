@@ -34,7 +34,8 @@ export async function retrying<T>(attempt: () => Promise<T>, options: RetryOptio
       } catch (error) {
         const elapsed = performance.now() - start;
         if (!options.while(error) || elapsed > timeoutMs) throw error;
-        if (!told && elapsed > 1000) {
+        // What breaks because it is being closed is no trouble.
+        if (!told && elapsed > 1000 && !signal.aborted) {
           told = true;
           onTrouble?.(error);
         }
