@@ -256,6 +256,15 @@ export function describeRolloutStream(name: string, create: () => Promise<Stream
       expect(await all(stream, input)).toEqual([]);
     });
 
+    it('shows what a writer has appended, although that is closed', async () => {
+      const writers = await Promise.all(numbers(0, 25).map((number) => stream.writer(`closing-${number}`)));
+      for (const [value, writer] of writers.entries()) {
+        await writer.append([outgoing(output, value), outgoing(spread, value)]);
+        await writer.close();
+        expect((await all(stream, output)).at(-1)).toBe(value);
+      }
+    });
+
     it('commits any number of records, of any size up to 900 KB, to any partitions, in order', async () => {
       const filler = 'x'.repeat(1000);
       const wide: Topic<number> = {

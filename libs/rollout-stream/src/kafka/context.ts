@@ -1,7 +1,10 @@
 import { encodeRecord, InvalidRecord, type EncodedRecord } from '../encoded-record.js';
 import type { OutgoingRecord, Topic } from '../topic.js';
+import { isConnectionFailure, isTransient } from './broker-errors.js';
 import type { Network } from './network.js';
 import type { KafkaSettings, StreamLog } from './options.js';
+import { retrying } from './retry.js';
+import { transactionState } from './transaction-state.js';
 import type { ProducerContext } from './transactional-producer.js';
 
 /** What everything that belongs to one stream shares. */
@@ -16,8 +19,8 @@ export interface StreamContext {
   readonly producer: Pick<ProducerContext, 'topicName' | 'transactionTimeoutMs' | 'requestTimeoutMs' | 'unseen'>;
   /** Given when the stream is closed. */
   readonly signal: AbortSignal;
-  /** By a producer's transactional id: resolves when its last transaction can be read. */
-  readonly unseen: Map<string, () => Promise<void>>;
+  /** The last transaction of each transactional id, unless it is known that it can be read. */
+  readonly unseen: Map<string, symbol>;
   /** Told of lasting trouble with the brokers, and, with nothing, that it is over for whoever told of it. */
   readonly onTrouble: (error: unknown) => void;
 }
@@ -49,9 +52,41 @@ export function encodeOutputs(context: StreamContext, outputs: readonly Outgoing
   });
 }
 
-/** Resolves when everything that was committed through the stream so far can be read. */
-export async function whenSeen({ unseen }: StreamContext): Promise<void> {
-  const waited = [...unseen];
-  await Promise.all(waited.map(([, whenVisible]) => whenVisible()));
-  for (const [id, whenVisible] of waited) if (unseen.get(id) === whenVisible) unseen.delete(id);
+/** The partitions have not been told yet that a transaction has ended. */
+class StillPreparing extends Error {
+  override name = 'StillPreparing';
+}
+
+/** How long a transaction may take to be seen. It is committed, whether it is heard of or not. */
+const visibleWithinMs = 20_000;
+
+/**
+ * Resolves when everything that was committed through the stream so far can be read: the coordinator of a transaction says
+ * that it is committed before it has told the partitions. Whoever committed it may have left since.
+ */
+export async function whenSeen({ network, unseen, signal, onTrouble }: StreamContext): Promise<void> {
+  await Promise.all(
+    [...unseen].map(async ([transactionalId, transaction]) => {
+      await retrying(
+        async () => {
+          try {
+            const coordinator = await network.coordinator('transaction', transactionalId);
+            const state = await network.ask(coordinator, (broker) => transactionState(broker, transactionalId));
+            if (state.startsWith('Prepare')) throw new StillPreparing(`The transaction is in the state ${state}.`);
+          } catch (error) {
+            network.reconsider(error, 'transaction', transactionalId);
+            throw error;
+          }
+        },
+        {
+          while: (error) => error instanceof StillPreparing || isTransient(error) || isConnectionFailure(error),
+          signal,
+          onTrouble,
+          timeoutMs: visibleWithinMs,
+          longestPauseMs: 10,
+        },
+      ).catch(() => undefined);
+      if (unseen.get(transactionalId) === transaction) unseen.delete(transactionalId);
+    }),
+  );
 }

@@ -4,7 +4,6 @@ import type { Lane, Network } from './network.js';
 import { produceBatch } from './produce.js';
 import { encodeBatch } from './record-batch.js';
 import { retrying } from './retry.js';
-import { transactionState } from './transaction-state.js';
 
 /** The position that a transaction commits beside its records. */
 export interface TransactionOffset {
@@ -43,13 +42,8 @@ export interface ProducerContext {
   readonly signal: AbortSignal;
   /** Told of trouble that lasts, and, with nothing, that it has passed. */
   readonly onTrouble: (error: unknown) => void;
-  /** Gets, after every transaction, what resolves when it can be read: some milliseconds after it was committed. */
-  readonly unseen: Map<string, () => Promise<void>>;
-}
-
-/** The partitions have not been told yet that a transaction has ended. */
-class StillPreparing extends Error {
-  override name = 'StillPreparing';
+  /** Gets every transaction that was committed, by the transactional id: it can be read some milliseconds later. */
+  readonly unseen: Map<string, symbol>;
 }
 
 /** Records sent together have about so many bytes. */
@@ -161,27 +155,13 @@ export async function openTransactionalProducer(
     await askCoordinator((broker) => broker.endTxn({ ...identity, transactionResult: true }));
   }
 
-  /**
-   * Waits until readers see what was committed: the coordinator answers before it has told the partitions.
-   */
-  async function whenVisible(): Promise<void> {
-    await retrying(
-      async () => {
-        const state = await askCoordinator((broker) => transactionState(broker, transactionalId));
-        if (state.startsWith('Prepare')) throw new StillPreparing(`The transaction is in the state ${state}.`);
-      },
-      { while: (error) => error instanceof StillPreparing, ...waiting, longestPauseMs: 10 },
-      // It is committed, whether we hear of it or not.
-    ).catch(() => undefined);
-  }
-
   return {
     async transact(records, offset) {
       if (!usable) throw new Error(`The producer ${transactionalId} is of no use any more.`);
       if (records.length === 0 && !offset) return;
       try {
         await run(records, offset);
-        context.unseen.set(transactionalId, () => whenVisible());
+        context.unseen.set(transactionalId, Symbol());
       } catch (error) {
         usable = false;
         if (!isFenced(error)) throw explained(error);
