@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { projects: ['libs/!(stages)', 'libs/stages/*', 'apps/*', 'tools/kafka'] },
+  test: { projects: ['libs/!(stages)', 'libs/stages/*', 'apps/*', 'tools/kafka', 'tools/chaos'] },
 });

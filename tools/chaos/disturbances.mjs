@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clusterHealth } from './cluster-health.mjs';
 import { networkFaults, planKills } from './disturbance-plan.mjs';
@@ -23,6 +24,8 @@ const recoveryMilliseconds = 120_000;
  */
 export function disturb({ seed, kills, cluster, services, progress, signal, onDisturbed, tell }) {
   const plan = planKills(seed, kills);
+  // Each kill waits for it.
+  setMaxListeners(0, signal);
   const health = clusterHealth(cluster.brokers.plaintext);
   /** @type {string[]} */
   const victims = [];
