@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import { seededRandom } from '@infalign/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { crc32c } from './crc32c.js';
@@ -96,6 +97,21 @@ describe('a record batch', () => {
     empty.writeInt32BE(61 - 12, 8);
     empty.writeInt32BE(0, 57);
     expect(decodeBatches(signed(empty), [])).toEqual({ records: [], next: 17 });
+  });
+
+  it('is compressed where that makes it smaller', () => {
+    const codec = (value: Buffer): number => batchAt(0, [{ key: '', value }]).readInt16BE(21) & 7;
+    const random = seededRandom('noise', 1);
+    const noise = Buffer.from(Array.from({ length: 50_000 }, () => random.integer(256)));
+    const words = Buffer.alloc(50_000, 'rollouts of a prompt, ');
+    expect(codec(words)).toBe(3);
+    expect(codec(noise)).toBe(0);
+    expect(codec(words.subarray(0, 500))).toBe(3);
+    expect(codec(noise.subarray(0, 500))).toBe(0);
+    expect(batchAt(0, [{ key: '', value: words }]).length).toBeLessThan(2000);
+    for (const value of [words, noise]) {
+      expect(decodeBatches(batchAt(0, [{ key: '', value }]), []).records[0]!.value!.equals(value)).toBe(true);
+    }
   });
 
   it('may be compressed with gzip or not at all; in another way it is refused', () => {

@@ -43,7 +43,7 @@ export interface BatchOrigin {
   readonly sequence: number;
 }
 
-/** A transactional batch, compressed with LZ4, to be sent as it is. */
+/** A transactional batch, compressed with LZ4 where that makes it smaller, to be sent as it is. */
 export function encodeBatch(records: readonly RecordContent[], origin: BatchOrigin): Buffer {
   const keys = records.map(({ key }) => Buffer.from(key));
   const bodies = records.map(({ value }, index) => {
@@ -73,13 +73,14 @@ export function encodeBatch(records: readonly RecordContent[], origin: BatchOrig
     at += value?.length ?? 0;
     plain[at++] = 0;
   });
-  const compressed = compressFrameSync(plain);
-  const batch = Buffer.allocUnsafe(recordsAt + compressed.length);
+  const compressed = smaller(plain);
+  const contents = compressed ?? plain;
+  const batch = Buffer.allocUnsafe(recordsAt + contents.length);
   const now = BigInt(Date.now());
   batch.fill(0, 0, recordsAt);
   batch.writeInt32BE(batch.length - overhead, lengthAt);
   batch[magicAt] = 2;
-  batch.writeInt16BE(lz4 | transactional, attributesAt);
+  batch.writeInt16BE((compressed ? lz4 : 0) | transactional, attributesAt);
   batch.writeInt32BE(records.length - 1, lastOffsetDeltaAt);
   batch.writeBigInt64BE(now, baseTimestampAt);
   batch.writeBigInt64BE(now, maxTimestampAt);
@@ -87,9 +88,20 @@ export function encodeBatch(records: readonly RecordContent[], origin: BatchOrig
   batch.writeInt16BE(origin.producerEpoch, producerEpochAt);
   batch.writeInt32BE(origin.sequence, baseSequenceAt);
   batch.writeInt32BE(records.length, countAt);
-  batch.set(compressed, recordsAt);
+  batch.set(contents, recordsAt);
   batch.writeUInt32BE(crc32c(batch, attributesAt), checksumAt);
   return batch;
+}
+
+/** Of a batch, so many bytes show whether it is worth compressing: what does not shrink costs the more time for it. */
+const sampleBytes = 4096;
+const worthwhile = 0.95;
+
+/** The same, compressed; nothing if that is hardly smaller. */
+function smaller(plain: Buffer): Buffer | undefined {
+  const sample = compressFrameSync(plain.subarray(0, sampleBytes));
+  if (sample.length > worthwhile * Math.min(plain.length, sampleBytes)) return undefined;
+  return plain.length <= sampleBytes ? sample : compressFrameSync(plain);
 }
 
 /** A record as it was fetched. */
