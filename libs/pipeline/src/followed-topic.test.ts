@@ -82,7 +82,6 @@ describe('a followed topic', () => {
   });
 
   it('waits for what is just being committed, and no longer', async () => {
-    await append(version('run', 1));
     let committed = false;
     /** In which nothing is visible yet of what has been appended. */
     const committing: RolloutStream = {
@@ -93,6 +92,7 @@ describe('a followed topic', () => {
       },
     };
     const topic = await follow(committing);
+    await append(version('run', 1));
     const [found, missing] = [topic.get('run'), topic.get('missing')];
     let answered = false;
     void Promise.race([found, missing]).then(() => (answered = true));
@@ -101,6 +101,18 @@ describe('a followed topic', () => {
     committed = true;
     expect(await found).toEqual(version('run', 1));
     expect(await missing).toBeUndefined();
+    await topic.close();
+  });
+
+  it('shows all that was there when it was followed, although nothing has been fetched since', async () => {
+    await append(...Array.from({ length: 5 }, (_, index) => version(`run-${index}`)), version('run-3', 1));
+    const fetching: RolloutStream = {
+      ...stream,
+      follow: async (topic, from) => ({ ...(await stream.follow(topic, from)), read: () => Promise.resolve([]) }),
+    };
+    const topic = await follow(fetching);
+    expect(await topic.all()).toHaveLength(5);
+    expect(await topic.get('run-3')).toEqual(version('run-3', 1));
     await topic.close();
   });
 

@@ -25,7 +25,7 @@ const recordsAtOnce = 1000;
 const longestSleepMs = 200;
 
 /**
- * Follows a topic, keeping the latest record of every key in memory.
+ * Follows a topic, keeping the latest record of every key in memory. What is there now has been read when it resolves.
  *
  * @param key what to look records up by
  */
@@ -34,8 +34,14 @@ export async function followTopic<T>(
   topic: Topic<T>,
   key: (record: T) => string,
 ): Promise<FollowedTopic<T>> {
-  const reader = await stream.follow(topic);
   const latest = new Map<string, T>();
+  // What is there already is known from the start on: what follows comes when it comes.
+  const from = await stream.startOffsets(topic);
+  for await (const { partition, offset, value } of stream.readAll(topic, from)) {
+    latest.set(key(value), value);
+    from[partition] = offset + 1;
+  }
+  const reader = await stream.follow(topic, from);
   let turn: Promise<unknown> = Promise.resolve();
 
   /** One after another: what one that is under way has just missed, the next sees. */

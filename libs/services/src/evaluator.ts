@@ -43,6 +43,8 @@ async function* evaluate(
   const missing = new Set(prompts.evaluation.map(({ id }) => id));
   const reader = await stream.follow(topics.evaluationResults);
   try {
+    // Before it has been read to here, nobody knows what is missing.
+    const isRead = await reader.markEnd();
     for (let asked = false; missing.size > 0;) {
       signal.throwIfAborted();
       const records = await reader.read(resultsAtOnce);
@@ -51,7 +53,7 @@ async function* evaluate(
         if (missing.delete(record.value.promptId)) yield record.value;
       }
       if (records.length > 0) continue;
-      if (!asked) {
+      if (!asked && isRead()) {
         if (!(await store.has(name))) {
           throw new InputError(
             `the checkpoint of version ${policyVersion} of run ${runId} has been deleted as outdated`,

@@ -14,7 +14,13 @@ const lookMs = 300;
 /** Starts, stops and inspects runs: what the learner's calls do. Any learner can do it for all runs. */
 export function learningControl({ stream, store, runs }: ServiceParts): LearningServiceOptions {
   async function known(runId: string): Promise<PipelineRun | undefined> {
-    return (await runs.all()).find(({ record }) => record.runId === runId);
+    try {
+      return await runs.run(runId);
+    } catch (error) {
+      // One that cannot be carried out is none.
+      if (error instanceof InputError) return undefined;
+      throw error;
+    }
   }
 
   async function state(runId: string): Promise<RunState | undefined> {
