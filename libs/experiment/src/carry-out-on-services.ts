@@ -15,7 +15,7 @@ import {
 } from '@infalign/pipeline';
 import { formatExperiment, type Services } from '@infalign/run-config';
 import { isPoison, topics, type RolloutStream, type Topic } from '@infalign/rollout-stream';
-import { createRpcClient, RpcError } from '@infalign/rpc';
+import { createRpcClient, RpcError, type RetryPolicy } from '@infalign/rpc';
 import { openStore, openStream, type StoreCredentials } from '@infalign/services';
 import type { Logger } from '@infalign/telemetry';
 import type { CarryOut } from './carry-out.js';
@@ -29,6 +29,9 @@ export interface ServicesOptions {
   readonly logger: Logger;
   readonly credentials?: StoreCredentials;
 }
+
+/** What is asked of the learner can be asked again; it may be away for about half a minute. */
+const patience: RetryPolicy = { attempts: 13, initialDelayMs: 200, factor: 2, maxDelayMs: 3000 };
 
 /** A run may take so long. */
 const runDeadlineMs = 30 * 24 * 3_600_000;
@@ -48,6 +51,7 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
       const learner = createRpcClient(PpoLearnerServiceService, {
         address: services.services.ppoLearner.address ?? `127.0.0.1:${services.services.ppoLearner.port}`,
         plaintext: services.client.plaintext,
+        retry: patience,
         ...(services.client.tls && { tls: services.client.tls }),
         ...(services.client.tokenFile !== undefined && { tokenFile: services.client.tokenFile }),
       });
