@@ -1,0 +1,174 @@
+// `npm run test:load`: many calls to each service, and whether its memory stays what it was.
+//
+// A broker and the five services are started with tiny models, and carry out a small experiment, so that there is a run to
+// ask about. Then one service after another is called, many times at once, and its resident memory is compared before and
+// after. A service that keeps something of every call grows with their number.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { carryOut } from '../fuzz/real-run.mjs';
+import { logEnd, serviceNames, startFiveServices } from '../fuzz/five-services.mjs';
+import { storeTinyCheckpoints } from '../fuzz/tiny-experiment.mjs';
+import { buildWorkspace } from '../workspace/install.mjs';
+import { script } from '../workspace/workspace.mjs';
+import { cheapCalls } from './cheap-calls.mjs';
+
+const help = `Usage: npm run test:load -- [OPTIONS]
+
+Calls each of the five services many times. Fails if a call fails, or if the resident memory of a service is another one
+afterwards, by more than 10 %. Needs Java 17 and, the first time, Maven.
+
+  --calls N          calls over all five services together, the same number for each (default: 10000)
+  --each             N calls for each of the five
+  --concurrency N    calls at a time (default: 64)
+  --warm-up N        calls to each service before its memory is looked at first: compiled code, pools and heap must have
+                     grown to what this concurrency needs (default: 2000)
+  --json             write what was found as one JSON object
+  --keep             leave logs and data in place
+  -h, --help         show this
+`;
+
+const checkpoints = 'tiny';
+const partitions = 3;
+/** How long a service is left alone before its memory is looked at: what is garbage has time to go. */
+const settleMs = 4000;
+/** The share by which resident memory may be another one. */
+const tolerance = 0.1;
+/** Errors that are shown. */
+const shownErrors = 5;
+
+// What was started ends with this process, however it ends.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
+await script(async () => {
+  const { values } = parseArgs({
+    options: {
+      calls: { type: 'string', default: '10000' },
+      each: { type: 'boolean', default: false },
+      concurrency: { type: 'string', default: '64' },
+      'warm-up': { type: 'string', default: '2000' },
+      json: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const calls = wholeNumber('--calls', values.calls, serviceNames.length);
+  const options = {
+    callsEach: values.each ? calls : Math.ceil(calls / serviceNames.length),
+    concurrency: wholeNumber('--concurrency', values.concurrency, 1),
+    warmUp: wholeNumber('--warm-up', values['warm-up'], 0),
+  };
+  buildWorkspace();
+  // As many calls as are made at a time are taken, and not more.
+  const settings = { log_level: 'warn', rpc: { max_running_calls: options.concurrency } };
+  const world = await startFiveServices({ partitions, settings });
+  try {
+    const result = await load(world, options);
+    process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : told(result));
+    const failed = result.services.filter(({ errors, ratio }) => errors > 0 || Math.abs(ratio - 1) > tolerance);
+    for (const { service } of failed) {
+      process.stderr.write(`--- ${service}\n${logEnd(world.services[service].logFile, 12)}\n`);
+    }
+    return failed.length === 0 ? 0 : 1;
+  } finally {
+    await world.stop();
+    if (values.keep) tell(`logs and data: ${join(world.configFile, '..')}`);
+    else world.remove();
+  }
+});
+
+async function load(world, { callsEach, concurrency, warmUp }) {
+  const { openKafkaStream } = await import('@infalign/rollout-stream');
+  await storeTinyCheckpoints(join(world.store, checkpoints));
+  const stream = await openKafkaStream({ brokers: [world.brokers], clientId: 'load', partitions });
+  try {
+    tell('carrying out an experiment, to have a run to ask about');
+    const run = await carryOut(world, stream, { name: 'load', checkpoints, seconds: 240 });
+    const { callOf, close } = await cheapCalls(world.services, stream, run);
+    const found = [];
+    try {
+      for (const service of serviceNames) found.push(await loadService(service));
+    } finally {
+      close();
+    }
+    const sum = (name) => found.reduce((total, each) => total + each[name], 0);
+    return {
+      calls: sum('calls'),
+      concurrency,
+      warm_up: warmUp * serviceNames.length,
+      errors: sum('errors'),
+      seconds: rounded(sum('seconds'), 1),
+      services: found.map(({ service, calls, errors, before, after }) => ({
+        service,
+        calls,
+        errors,
+        rss_before_mib: rounded(before / 2 ** 20, 1),
+        rss_after_mib: rounded(after / 2 ** 20, 1),
+        ratio: rounded(after / before, 3),
+      })),
+    };
+
+    async function loadService(service) {
+      const { residentBytes } = world.services[service];
+      let errors = 0;
+      const call = async (index) => {
+        try {
+          await callOf[service](index);
+        } catch (error) {
+          if (errors++ < shownErrors) tell(`${service}: ${error instanceof Error ? error.message : error}`);
+        }
+      };
+      await inParallel(warmUp, concurrency, call);
+      await sleep(settleMs);
+      const before = residentBytes();
+      const start = performance.now();
+      await inParallel(callsEach, concurrency, (index) => call(warmUp + index));
+      const seconds = (performance.now() - start) / 1000;
+      await sleep(settleMs);
+      const after = residentBytes();
+      tell(
+        `${service}: ${callsEach} calls in ${rounded(seconds, 1)} s, ${errors} errors, ` +
+          `${Math.round(before / 2 ** 20)} MiB before, ${Math.round(after / 2 ** 20)} MiB after`,
+      );
+      return { service, calls: callsEach, errors, seconds, before, after };
+    }
+  } finally {
+    await stream.close();
+  }
+}
+
+async function inParallel(count, atOnce, action) {
+  let next = 0;
+  const work = async () => {
+    while (next < count) await action(next++);
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+}
+
+function wholeNumber(name, text, least) {
+  if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
+  throw new Error(`${name}: ${text} is not a whole number of at least ${least}`);
+}
+
+function rounded(value, digits) {
+  return Number(value.toFixed(digits));
+}
+
+function told({ calls, concurrency, warm_up: warmUp, errors, seconds, services }) {
+  const lines = [
+    `${calls} calls, ${concurrency} at a time, in ${seconds} s, after ${warmUp} to warm up: ${errors} errors`,
+    ...services.map(
+      ({ service, calls: own, rss_before_mib: before, rss_after_mib: after, ratio }) =>
+        `${service}: ${own} calls, ${before} MiB before, ${after} MiB after: ${ratio}`,
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function tell(text) {
+  process.stderr.write(`load: ${text}\n`);
+}
