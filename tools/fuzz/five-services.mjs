@@ -28,6 +28,7 @@ const startMs = 120_000;
  * @property {() => number} residentBytes
  * @property {() => string | undefined} ended how it has ended, if it has
  * @property {() => Promise<number | null>} stop SIGTERM; gives the exit code
+ * @property {() => Promise<void>} kill SIGKILL
  */
 
 /**
@@ -36,6 +37,7 @@ const startMs = 120_000;
  * @property {string} store folder of the checkpoint store
  * @property {string} configFile the services file
  * @property {Record<string, ServiceProcess>} services
+ * @property {(name: string) => Promise<ServiceProcess>} startAnother starts one more process of a service
  * @property {() => Promise<void>} stop ends services and broker
  * @property {() => void} remove removes their folder
  */
@@ -57,8 +59,9 @@ export async function startFiveServices({ partitions, names = serviceNames, sett
     startCluster({ folder: join(folder, 'kafka'), heapMebibytes: 512, timeoutSeconds: 180 }),
   );
   const services = {};
+  const others = [];
   const stop = async () => {
-    await Promise.all(Object.values(services).map((service) => service.stop()));
+    await Promise.all([...Object.values(services), ...others].map((service) => service.stop()));
     await cluster.stop();
   };
   try {
@@ -79,6 +82,11 @@ export async function startFiveServices({ partitions, names = serviceNames, sett
       store,
       configFile,
       services,
+      async startAnother(name) {
+        const other = await startService(name, configFile, join(folder, `${name}-${others.length + 2}.log`));
+        others.push(other);
+        return other;
+      },
       stop,
       remove: () => rmSync(folder, { recursive: true, force: true }),
     };
@@ -125,6 +133,10 @@ async function startService(name, configFile, logFile) {
       const late = new Promise((resolve) => setTimeout(resolve, 40_000, 'late').unref());
       if ((await Promise.race([exit, late])) === 'late') kill();
       return exit;
+    },
+    async kill() {
+      kill();
+      await exit;
     },
   };
 }

@@ -22,6 +22,7 @@ import type { CarryOut } from './carry-out.js';
 import type { ExperimentFolder } from './experiment-folder.js';
 import { runProgress, type RunProgress } from './run-progress.js';
 import type { StepContext } from './step-context.js';
+import { warnOfUnusableRecords } from './unusable-records.js';
 
 /** The services that runs are carried out on. */
 export interface ServicesOptions {
@@ -46,6 +47,7 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
     const runId = runIdOf(experiment, step);
     const store = openStore(services, credentials);
     const stream = await openStream('infalign', services, logger);
+    const endWarning = warnOfUnusableRecords(stream, logger);
     try {
       await publishCheckpoints(store, experimentId(experiment), folder);
       const learner = createRpcClient(PpoLearnerServiceService, {
@@ -78,6 +80,7 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
         learner.close();
       }
     } finally {
+      endWarning();
       await stream.close();
       await store.close();
     }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { startCluster } from '../../kafka/index.mjs';
+import { median } from '../options.mjs';
 import { javaTools } from './java-tools.mjs';
 import { ourStream } from './our-stream.mjs';
 
@@ -82,10 +83,4 @@ function rateRow(name, ours, peer, peerRates) {
 
 function row(name, ours, unit) {
   return { case: name, ours, peer: null, peer_value: null, unit, ratio: null };
-}
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }

@@ -6,6 +6,8 @@ import { parseArgs } from 'node:util';
 import { kafkaAvailable } from '../../kafka/index.mjs';
 import { buildWorkspace } from '../../workspace/install.mjs';
 import { script } from '../../workspace/workspace.mjs';
+import { machine } from '../machine.mjs';
+import { wholeNumber } from '../options.mjs';
 
 const help = `Usage: npm run -s bench:stream -- [OPTIONS]
 
@@ -48,7 +50,6 @@ await script(async () => {
   if (!kafka.ok) throw new Error(kafka.missing.join('\n'));
   buildWorkspace();
   const { measureStream } = await import('./measure-stream.mjs');
-  const { machine } = await import('../machine.mjs');
   const folder = mkdtempSync(join(tmpdir(), 'infalign-bench-'));
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -69,10 +70,4 @@ function table(rows) {
       return `${name.padEnd(46)} ${String(ours).padStart(9)} ${unit}${beside}\n`;
     })
     .join('');
-}
-
-function wholeNumber(name, text) {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
-  throw new Error(`--${name} ${text}: it is a whole number of at least 1.`);
 }
