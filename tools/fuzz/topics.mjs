@@ -173,7 +173,9 @@ export async function accounted(stream, topics, inputs, deadLetterTopic) {
   for (const topic of topics) {
     const readers = consumers.filter((consumer) => consumer.topic === topic.name).length;
     const ofTopic = inputs.get(topic.name);
-    const letters = readers > 0 ? await lettersOf(stream, deadLetterTopic(topic), inputs) : new Map();
+    const { letters, held } =
+      readers > 0 ? await lettersOf(stream, deadLetterTopic(topic), inputs) : { letters: new Map(), held: [] };
+    for (const { payload } of held) ids.held.add(topic.codec.decode(payload).rollout.rolloutId);
     const tell = (problem, { partition, offset }) => {
       failures.push(`${topic.name}, partition ${partition}, offset ${offset}: ${problem}`);
     };
@@ -208,20 +210,26 @@ export async function accounted(stream, topics, inputs, deadLetterTopic) {
   return { counts, failures };
 }
 
-/** The dead letters that services wrote, by the place of what they are of. */
+/**
+ * The dead letters that services wrote: by the place of what they are of; and those of rollouts that were read earlier, and
+ * held, which are put aside because of the record that they name.
+ */
 async function lettersOf(stream, topic, inputs) {
   const own = new Set(inputs.get(topic.name).map(({ partition, offset }) => `${partition}/${offset}`));
   const letters = new Map();
+  const held = [];
   for (const { partition, offset, value } of await recordsOf(stream, topic)) {
     if (own.has(`${partition}/${offset}`)) continue;
-    // A rollout that was read earlier, and held: it is put aside because of the record that is read now.
-    if (value.reason.endsWith('it was held until now')) continue;
+    if (value.reason.startsWith('held until now: ')) {
+      held.push(value);
+      continue;
+    }
     const place = `${value.partition}/${value.offset}`;
     const there = letters.get(place);
     if (there) there.push(value);
     else letters.set(place, [value]);
   }
-  return letters;
+  return { letters, held };
 }
 
 async function rolloutIds(stream, topics) {

@@ -93,7 +93,7 @@ export function createRpcClient<S extends RpcServiceDefinition>(
       'grpc.max_receive_message_length': maxMessageBytes,
       'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
       'grpc.keepalive_time_ms': 30_000,
-      'grpc.keepalive_timeout_ms': 10_000,
+      'grpc.keepalive_timeout_ms': 20_000,
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 5000,
       // Retries are decided below, where the reason of an error is known.

@@ -33,7 +33,7 @@ export const defaultLimits: RpcServerLimits = {
   maxCallsPerConnection: 256,
   defaultDeadlineMs: { unary: 10 * 60_000, stream: 24 * 3_600_000 },
   keepaliveMs: 30_000,
-  keepaliveTimeoutMs: 10_000,
+  keepaliveTimeoutMs: 20_000,
   maxConnectionAgeMs: Infinity,
 };
 

@@ -331,8 +331,8 @@ describe('a change of the reward model', () => {
     expect(rewards(calibrated)).toEqual([0.5]);
     expect(deadLetters.map(({ offset }) => offset)).toEqual([3, 4, 5, 6, 7]);
     expect(deadLetters[0]!.reason).toBe(
-      `rollout ${stale.rollout!.rolloutId} was scored by reward model v1, whose references of prompt a those of v2 have ` +
-        'replaced; it was held until now',
+      `held until now: rollout ${stale.rollout!.rolloutId} was scored by reward model v1, whose references of prompt a those ` +
+        'of v2 have replaced',
     );
     expect(topics.rolloutScored.codec.decode(deadLetters[0]!.payload)).toEqual(stale);
   });

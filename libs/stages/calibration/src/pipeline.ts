@@ -143,7 +143,7 @@ function released(cause: ScoredRecord, state: PartitionState): OutgoingRecord[] 
     outputs.push(
       basis
         ? outgoing(topics.rolloutCalibrated, calibratedRollout(scored, basis, training))
-        : refused({ ...cause, value: scored }, `${staleness(scored, runId, state)}; it was held until now`),
+        : refused({ ...cause, value: scored }, `held until now: ${staleness(scored, runId, state)}`),
       removal(topics.calibrationHeld, { scored }),
     );
   }
