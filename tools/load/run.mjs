@@ -1,8 +1,9 @@
 // `npm run test:load`: many calls to each service, and whether its memory stays what it was.
 //
 // A broker and the five services are started with tiny models, and carry out a small experiment, so that there is a run to
-// ask about. Then one service after another is called, many times at once, and its resident memory is compared before and
-// after. A service that keeps something of every call grows with their number.
+// ask about. Then one service after another is called, many times at once, and their resident memory is compared before and
+// after. A service that keeps something of every call grows with their number; one that does not still grows until V8's
+// heap and the pools have the size that this concurrency needs, which warming up is for.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -21,8 +22,8 @@ afterwards, by more than 10 %. Needs Java 17 and, the first time, Maven.
   --calls N          calls over all five services together, the same number for each (default: 10000)
   --each             N calls for each of the five
   --concurrency N    calls at a time (default: 64)
-  --warm-up N        calls to each service before its memory is looked at first: compiled code, pools and heap must have
-                     grown to what this concurrency needs (default: 2000)
+  --warm-up N        calls to each service before its memory is looked at first, and for 10 seconds at least: compiled
+                     code, pools and heap must have grown to what this concurrency needs (default: 1000)
   --json             write what was found as one JSON object
   --keep             leave logs and data in place
   -h, --help         show this
@@ -30,8 +31,10 @@ afterwards, by more than 10 %. Needs Java 17 and, the first time, Maven.
 
 const checkpoints = 'tiny';
 const partitions = 3;
-/** How long a service is left alone before its memory is looked at: what is garbage has time to go. */
-const settleMs = 4000;
+/** Each service is warmed up for so long at least: those that answer quickly have made little garbage after a few calls. */
+const warmUpMs = 10_000;
+/** How long services are left alone before their memory is looked at: V8 tidies up when little has happened for some time. */
+const settleMs = 20_000;
 /** The share by which resident memory may be another one. */
 const tolerance = 0.1;
 /** Errors that are shown. */
@@ -46,7 +49,7 @@ await script(async () => {
       calls: { type: 'string', default: '10000' },
       each: { type: 'boolean', default: false },
       concurrency: { type: 'string', default: '64' },
-      'warm-up': { type: 'string', default: '2000' },
+      'warm-up': { type: 'string', default: '1000' },
       json: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -91,62 +94,67 @@ async function load(world, { callsEach, concurrency, warmUp }) {
     const { callOf, close } = await cheapCalls(world.services, stream, run);
     const found = [];
     try {
-      for (const service of serviceNames) found.push(await loadService(service));
+      let warmUpCalls = 0;
+      for (const service of serviceNames) {
+        const end = performance.now() + warmUpMs;
+        const warm = (index) => index >= warmUp && performance.now() >= end;
+        warmUpCalls += (await callMany(service, callOf[service], warm)).calls;
+      }
+      const before = await settledBytes();
+      for (const service of serviceNames) {
+        found.push(await callMany(service, callOf[service], (index) => index >= callsEach));
+      }
+      const after = await settledBytes();
+      return summary(found, { concurrency, warmUpCalls, before, after });
     } finally {
       close();
-    }
-    const sum = (name) => found.reduce((total, each) => total + each[name], 0);
-    return {
-      calls: sum('calls'),
-      concurrency,
-      warm_up: warmUp * serviceNames.length,
-      errors: sum('errors'),
-      seconds: rounded(sum('seconds'), 1),
-      services: found.map(({ service, calls, errors, before, after }) => ({
-        service,
-        calls,
-        errors,
-        rss_before_mib: rounded(before / 2 ** 20, 1),
-        rss_after_mib: rounded(after / 2 ** 20, 1),
-        ratio: rounded(after / before, 3),
-      })),
-    };
-
-    async function loadService(service) {
-      const { residentBytes } = world.services[service];
-      let errors = 0;
-      const call = async (index) => {
-        try {
-          await callOf[service](index);
-        } catch (error) {
-          if (errors++ < shownErrors) tell(`${service}: ${error instanceof Error ? error.message : error}`);
-        }
-      };
-      await inParallel(warmUp, concurrency, call);
-      await sleep(settleMs);
-      const before = residentBytes();
-      const start = performance.now();
-      await inParallel(callsEach, concurrency, (index) => call(warmUp + index));
-      const seconds = (performance.now() - start) / 1000;
-      await sleep(settleMs);
-      const after = residentBytes();
-      tell(
-        `${service}: ${callsEach} calls in ${rounded(seconds, 1)} s, ${errors} errors, ` +
-          `${Math.round(before / 2 ** 20)} MiB before, ${Math.round(after / 2 ** 20)} MiB after`,
-      );
-      return { service, calls: callsEach, errors, seconds, before, after };
     }
   } finally {
     await stream.close();
   }
+
+  /** Calls a service until `enough` calls have been begun. */
+  async function callMany(service, call, enough) {
+    const start = performance.now();
+    let [calls, errors] = [0, 0];
+    const work = async () => {
+      while (!enough(calls)) {
+        try {
+          await call(calls++);
+        } catch (error) {
+          if (errors++ < shownErrors) tell(`${service}: ${error instanceof Error ? error.message : error}`);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: concurrency }, work));
+    const seconds = (performance.now() - start) / 1000;
+    tell(`${service}: ${calls} calls in ${rounded(seconds, 1)} s, ${errors} errors`);
+    return { service, calls, errors, seconds };
+  }
+
+  async function settledBytes() {
+    await sleep(settleMs);
+    return Object.fromEntries(serviceNames.map((service) => [service, world.services[service].residentBytes()]));
+  }
 }
 
-async function inParallel(count, atOnce, action) {
-  let next = 0;
-  const work = async () => {
-    while (next < count) await action(next++);
+function summary(found, { concurrency, warmUpCalls, before, after }) {
+  const sum = (name) => found.reduce((total, each) => total + each[name], 0);
+  return {
+    calls: sum('calls'),
+    concurrency,
+    warm_up_calls: warmUpCalls,
+    errors: sum('errors'),
+    seconds: rounded(sum('seconds'), 1),
+    services: found.map(({ service, calls, errors }) => ({
+      service,
+      calls,
+      errors,
+      rss_before_mib: rounded(before[service] / 2 ** 20, 1),
+      rss_after_mib: rounded(after[service] / 2 ** 20, 1),
+      ratio: rounded(after[service] / before[service], 3),
+    })),
   };
-  await Promise.all(Array.from({ length: atOnce }, work));
 }
 
 function wholeNumber(name, text, least) {
@@ -158,7 +166,7 @@ function rounded(value, digits) {
   return Number(value.toFixed(digits));
 }
 
-function told({ calls, concurrency, warm_up: warmUp, errors, seconds, services }) {
+function told({ calls, concurrency, warm_up_calls: warmUp, errors, seconds, services }) {
   const lines = [
     `${calls} calls, ${concurrency} at a time, in ${seconds} s, after ${warmUp} to warm up: ${errors} errors`,
     ...services.map(
