@@ -322,17 +322,19 @@ describeWithKafka('the five services', (workplace) => {
       });
     });
 
-    it.each<[string, (c: Clients) => Promise<unknown>]>([
-      ['no rollouts', ({ scorer }) => scorer.score({ rollouts: [] })],
-      ['no references', ({ calibrator }) => calibrator.fitCalibration({ references: [] })],
-      ['no run id', ({ learner }) => learner.getRun({ runId: '' })],
-      ['an experiment that is none', ({ learner }) => learner.startRun({ ...request(), experiment: 'name: [' })],
-      ['a run id that is of another step', ({ learner }) => learner.startRun({ ...request(), runId: 'mine' })],
-      ['a procedure that is none', () => frontier('best', [1])],
-      ['a negative KL', () => frontier('bon:4', [-1])],
-      ['no points', () => frontier('bon:4', [])],
-    ])('%s as an invalid argument', async (_, call) => {
-      expect(await refusal(call(clients))).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'INVALID_INPUT' });
+    it.each<[string, string, (c: Clients) => Promise<unknown>]>([
+      ['no rollouts', 'rollouts: empty', ({ scorer }) => scorer.score({ rollouts: [] })],
+      ['no references', 'references: empty', ({ calibrator }) => calibrator.fitCalibration({ references: [] })],
+      ['no run id', 'run_id: empty', ({ learner }) => learner.getRun({ runId: '' })],
+      ['no YAML', 'experiment:', ({ learner }) => learner.startRun({ ...request(), experiment: 'name: [' })],
+      ['another id', 'run_id: "mine" is not', ({ learner }) => learner.startRun({ ...request(), runId: 'mine' })],
+      ['no procedure', 'procedure', () => frontier('best', [1])],
+      ['a negative KL', 'kls: -1', () => frontier('bon:4', [-1])],
+      ['no points', 'kls: 0 points', () => frontier('bon:4', [])],
+    ])('%s as an invalid argument: %s', async (_, problem, call) => {
+      const refused = await refusal(call(clients));
+      expect(refused).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'INVALID_INPUT' });
+      expect(refused.message).toContain(problem);
     });
 
     it.each(['../..', '..', '/etc', 'tiny/../..', 'tiny\0', 'tiny/.hidden', 'C:\\tiny', 'tiny//x', ' tiny'])(
