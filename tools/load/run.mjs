@@ -23,7 +23,7 @@ afterwards, by more than 10 %. Needs Java 17 and, the first time, Maven.
   --each             N calls for each of the five
   --concurrency N    calls at a time (default: 64)
   --warm-up N        calls to each service before its memory is looked at first, and for 10 seconds at least: compiled
-                     code, pools and heap must have grown to what this concurrency needs (default: 1000)
+                     code, pools and heap must have grown to what this concurrency needs (default: 4000)
   --json             write what was found as one JSON object
   --keep             leave logs and data in place
   -h, --help         show this
@@ -49,7 +49,7 @@ await script(async () => {
       calls: { type: 'string', default: '10000' },
       each: { type: 'boolean', default: false },
       concurrency: { type: 'string', default: '64' },
-      'warm-up': { type: 'string', default: '1000' },
+      'warm-up': { type: 'string', default: '4000' },
       json: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
