@@ -93,14 +93,15 @@ describe('a followed topic', () => {
     };
     const topic = await follow(committing);
     await append(version('run', 1));
-    const [found, missing] = [topic.get('run'), topic.get('missing')];
+    const [found, missing, all] = [topic.get('run'), topic.get('missing'), topic.settled()];
     let answered = false;
-    void Promise.race([found, missing]).then(() => (answered = true));
+    void Promise.race([found, missing, all]).then(() => (answered = true));
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(answered).toBe(false);
     committed = true;
     expect(await found).toEqual(version('run', 1));
     expect(await missing).toBeUndefined();
+    expect(await all).toEqual([version('run', 1)]);
     await topic.close();
   });
 

@@ -13,8 +13,10 @@ export interface FollowedTopic<T> {
    * @throws Error, and no InputError, if the topic cannot be read
    */
   get(key: string): Promise<T | undefined>;
-  /** All of them, as of now. */
+  /** All of them, as far as they have arrived. */
   all(): Promise<readonly T[]>;
+  /** All of them, with what was appended before this call, and what was just being committed then: that is waited for. */
+  settled(): Promise<readonly T[]>;
   close(): Promise<void>;
 }
 
@@ -63,18 +65,27 @@ export async function followTopic<T>(
     }
   }
 
+  /** Reads until all is known that was appended before, or until it is enough. */
+  async function settle(enough: () => boolean): Promise<void> {
+    const isRead = await reader.markEnd();
+    for (;;) {
+      // Before its own turn: after it, what others have read is known as well.
+      const complete = isRead();
+      await catchUp();
+      if (complete || enough()) return;
+      await reader.changed(longestSleepMs);
+    }
+  }
+
   return {
     async get(wanted) {
       await catchUp();
-      if (latest.has(wanted)) return latest.get(wanted);
-      const isRead = await reader.markEnd();
-      for (;;) {
-        // Before its own turn: after it, what others have read is known as well.
-        const complete = isRead();
-        await catchUp();
-        if (complete || latest.has(wanted)) return latest.get(wanted);
-        await reader.changed(longestSleepMs);
-      }
+      if (!latest.has(wanted)) await settle(() => latest.has(wanted));
+      return latest.get(wanted);
+    },
+    async settled() {
+      await settle(() => false);
+      return [...latest.values()];
     },
     async all() {
       await catchUp();

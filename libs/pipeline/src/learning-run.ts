@@ -62,7 +62,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   // Before the version announced last is looked up: after it, no earlier learner of this run announces another one.
   const writer = await stream.writer(learnerName(record.runId));
   try {
-    const latest = (await runs.versions(record.runId)).at(-1);
+    const latest = await runs.latestVersion(record.runId);
     const restored = latest && latest.version > 0 ? await restore(learner, store, latest) : undefined;
     let history = await learningHistory(store, run, latest?.version ?? 0);
     const worker = await learningWorker(stream, writer, {

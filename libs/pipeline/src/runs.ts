@@ -21,8 +21,10 @@ export interface Runs {
    * @throws InputError if the run has not announced that version
    */
   policy(runId: string, version: number): Promise<CheckpointReference>;
-  /** The versions that a run has announced, ascending. */
+  /** The versions that a run has announced, ascending, as far as they have arrived. */
   versions(runId: string): Promise<PolicyVersion[]>;
+  /** The version that a run has announced last, before this call; nothing where it has announced none. */
+  latestVersion(runId: string): Promise<PolicyVersion | undefined>;
   /** The prompts of a run. @throws InputError if their checkpoint is gone or damaged; another error if the store is out of reach */
   prompts(run: PipelineRun): Promise<Prompts>;
   close(): Promise<void>;
@@ -58,6 +60,9 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
     return run;
   }
 
+  const ofRun = (all: readonly PolicyVersion[], runId: string): PolicyVersion[] =>
+    all.filter((version) => version.runId === runId).sort((a, b) => a.version - b.version);
+
   return {
     run: find,
     async all() {
@@ -80,8 +85,8 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
       }
       return { name: record.checkpoint, contentHash: record.contentHash };
     },
-    versions: async (runId) =>
-      (await versions.all()).filter((version) => version.runId === runId).sort((a, b) => a.version - b.version),
+    versions: async (runId) => ofRun(await versions.all(), runId),
+    latestVersion: async (runId) => ofRun(await versions.settled(), runId).at(-1),
     prompts({ record }) {
       const { name, contentHash } = record.text!;
       let prompts = promptsByHash.get(contentHash);
