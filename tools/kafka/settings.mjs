@@ -74,8 +74,9 @@ export function serverProperties({ id, ports, advertised, dataFolder, ca, server
     'group.min.session.timeout.ms': 1000,
     'transaction.abort.timed.out.transaction.cleanup.interval.ms': 1000,
 
-    'num.network.threads': 2,
-    'num.io.threads': 4,
+    // On a machine with few cores, more threads wait for each other.
+    'num.network.threads': 1,
+    'num.io.threads': 2,
     'log.cleaner.dedupe.buffer.size': 8 * 2 ** 20,
     'log.cleaner.backoff.ms': 1000,
 

@@ -55,7 +55,7 @@ export async function measureStream({ folder, rounds, mebibytes, seconds, tell }
       name: 'latency',
       stages: 3,
       recordsPerSecond: 100,
-      warmUpSeconds: 10,
+      warmUpSeconds: 20,
       seconds,
     });
     latencies.sort((a, b) => a - b);
