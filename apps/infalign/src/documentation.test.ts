@@ -41,3 +41,18 @@ describe('docs/files.md', () => {
     );
   });
 });
+
+describe('experiments on services', () => {
+  const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+
+  it.each(['README.md', 'docs/services.md', 'apps/infalign/src/commands/run.ts'])(
+    'of which %s tells have as many partitions as their topics',
+    async (path) => {
+      const { parseExperiment } = await import('@infalign/run-config');
+      const [, partitions, experiment] = /infalign up --partitions (\d+)\b[^]*?infalign run (\S+) --on services/.exec(
+        read(path),
+      )!;
+      expect(parseExperiment(read(experiment!), experiment!).stream.partitions).toBe(Number(partitions));
+    },
+  );
+});

@@ -42,7 +42,7 @@ Every step keeps what it has done: a run that was cut off, in whatever way, goes
 Examples:
   infalign run experiments/quickstart.yaml
   infalign run experiments/harmlessness.yaml --out runs/harmlessness --resume
-  infalign up && infalign run experiments/quickstart.yaml --on services`,
+  infalign up --partitions 1 && infalign run experiments/quickstart.yaml --on services`,
     )
     .action(runHere);
 }
