@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { kafkaAvailable } from '../kafka/index.mjs';
 import { buildWorkspace } from '../workspace/install.mjs';
+import { wholeNumber } from '../workspace/options.mjs';
 import { script } from '../workspace/workspace.mjs';
 
 const help = `Usage: npm run -s test:chaos -- [OPTIONS]
@@ -120,10 +121,4 @@ function emptyFolder(path) {
   if (existsSync(path) && readdirSync(path).length > 0) throw new Error(`--folder ${path}: it is not empty.`);
   mkdirSync(path, { recursive: true });
   return resolve(path);
-}
-
-function wholeNumber(name, text, least) {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
-  throw new Error(`--${name} ${text}: it is a whole number of at least ${least}.`);
 }

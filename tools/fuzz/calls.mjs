@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { absurd } from './absurd-values.mjs';
 import { mutated, pick, randomBytes } from './mutations.mjs';
-import { experimentText } from './tiny-experiment.mjs';
+import { experimentText } from '../services/tiny-experiment.mjs';
 
 /** What an answer may say. Others mean that something has gone wrong in the service. */
 const expectedCodes = new Set([
@@ -183,7 +183,7 @@ export async function absurdRuns(partitions, checkpoints) {
 /**
  * Calls methods.
  *
- * @param {Record<string, import('./five-services.mjs').ServiceProcess>} services
+ * @param {Record<string, import('../services/five-services.mjs').ServiceProcess>} services
  * @param {Method[]} methods
  */
 export function caller(services, methods) {

@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
 import { parseArgs } from 'node:util';
 import { buildWorkspace } from '../workspace/install.mjs';
+import { wholeNumber } from '../workspace/options.mjs';
 import { script } from '../workspace/workspace.mjs';
 import { absurdRuns, caller, methodsOf } from './calls.mjs';
-import { logEnd, startFiveServices } from './five-services.mjs';
-import { carryOut, until, validRecords } from './real-run.mjs';
-import { storeTinyCheckpoints } from './tiny-experiment.mjs';
+import { logEnd, startFiveServices } from '../services/five-services.mjs';
+import { carryOut, until, validRecords } from '../services/real-run.mjs';
+import { storeTinyCheckpoints } from '../services/tiny-experiment.mjs';
 import { accounted, consumers, topicWriter } from './topics.mjs';
 
 const help = `Usage: npm run test:fuzz -- [OPTIONS]
@@ -55,9 +56,9 @@ await script(async () => {
     return 0;
   }
   const options = {
-    inputs: wholeNumber('--inputs', values.inputs),
-    seed: wholeNumber('--seed', values.seed),
-    drainSeconds: wholeNumber('--drain', values.drain),
+    inputs: wholeNumber('inputs', values.inputs, 0),
+    seed: wholeNumber('seed', values.seed, 0),
+    drainSeconds: wholeNumber('drain', values.drain, 0),
   };
   buildWorkspace();
   const world = await startFiveServices({ partitions, settings: { log_level: 'warn' } });
@@ -312,11 +313,6 @@ function megabytes(bytes) {
   return Object.entries(bytes)
     .map(([name, count]) => `${name} ${Math.round(count / 2 ** 20)} MiB`)
     .join(', ');
-}
-
-function wholeNumber(name, text) {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new Error(`${name}: ${text} is not a whole number`);
 }
 
 function told({ inputs, seed, seconds, drainSeconds, topics, calls, residentBytes: resident, failures }) {

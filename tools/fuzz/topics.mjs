@@ -2,7 +2,7 @@
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import { absurd } from './absurd-values.mjs';
 import { mutated, pick, randomBytes } from './mutations.mjs';
-import { recordsOf } from './real-run.mjs';
+import { recordsOf } from '../services/real-run.mjs';
 
 /** Records of one topic are sent together when they are so many, or so many bytes: a batch has to fit the topic. */
 const recordsAtOnce = 400;

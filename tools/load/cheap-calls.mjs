@@ -1,8 +1,8 @@
 // Calls that take a service milliseconds, and do what it is there for.
-import { recordsOf } from '../fuzz/real-run.mjs';
+import { recordsOf } from '../services/real-run.mjs';
 
 /**
- * @param {Record<string, import('../fuzz/five-services.mjs').ServiceProcess>} services
+ * @param {Record<string, import('../services/five-services.mjs').ServiceProcess>} services
  * @param {import('@infalign/rollout-stream').RolloutStream} stream
  * @param {{ references: string, policy: string }} run that has been carried out
  * @returns {Promise<{ callOf: Record<string, (index: number) => Promise<void>>, close: () => void }>} `callOf`: makes a call

@@ -7,10 +7,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { carryOut } from '../fuzz/real-run.mjs';
-import { logEnd, serviceNames, startFiveServices } from '../fuzz/five-services.mjs';
-import { storeTinyCheckpoints } from '../fuzz/tiny-experiment.mjs';
+import { carryOut } from '../services/real-run.mjs';
+import { logEnd, serviceNames, startFiveServices } from '../services/five-services.mjs';
+import { storeTinyCheckpoints } from '../services/tiny-experiment.mjs';
 import { buildWorkspace } from '../workspace/install.mjs';
+import { wholeNumber } from '../workspace/options.mjs';
 import { script } from '../workspace/workspace.mjs';
 import { cheapCalls } from './cheap-calls.mjs';
 
@@ -59,11 +60,11 @@ await script(async () => {
     process.stdout.write(help);
     return 0;
   }
-  const calls = wholeNumber('--calls', values.calls, serviceNames.length);
+  const calls = wholeNumber('calls', values.calls, serviceNames.length);
   const options = {
     callsEach: values.each ? calls : Math.ceil(calls / serviceNames.length),
-    concurrency: wholeNumber('--concurrency', values.concurrency, 1),
-    warmUp: wholeNumber('--warm-up', values['warm-up'], 0),
+    concurrency: wholeNumber('concurrency', values.concurrency, 1),
+    warmUp: wholeNumber('warm-up', values['warm-up'], 0),
   };
   buildWorkspace();
   // As many calls as are made at a time are taken, and not more.
@@ -155,11 +156,6 @@ function summary(found, { concurrency, warmUpCalls, before, after }) {
       ratio: rounded(after[service] / before[service], 3),
     })),
   };
-}
-
-function wholeNumber(name, text, least) {
-  if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
-  throw new Error(`${name}: ${text} is not a whole number of at least ${least}`);
 }
 
 function rounded(value, digits) {

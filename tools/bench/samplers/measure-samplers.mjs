@@ -7,8 +7,8 @@ import { checkpointNames, runIdOf, stepNames, storeModel, storeText } from '@inf
 import { parseExperiment } from '@infalign/run-config';
 import { isPoison, openKafkaStream, topics } from '@infalign/rollout-stream';
 import { createRpcClient } from '@infalign/rpc';
-import { startFiveServices } from '../../fuzz/five-services.mjs';
-import { median } from '../options.mjs';
+import { startFiveServices } from '../../services/five-services.mjs';
+import { median } from '../median.mjs';
 
 const partitions = 6;
 const prompts = 192;

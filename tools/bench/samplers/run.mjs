@@ -4,7 +4,7 @@ import { kafkaAvailable } from '../../kafka/index.mjs';
 import { buildWorkspace } from '../../workspace/install.mjs';
 import { script } from '../../workspace/workspace.mjs';
 import { machine } from '../machine.mjs';
-import { wholeNumber } from '../options.mjs';
+import { wholeNumber } from '../../workspace/options.mjs';
 
 const help = `Usage: npm run -s bench:samplers -- [OPTIONS]
 
@@ -41,8 +41,8 @@ await script(async () => {
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
   const { measureSamplers } = await import('./measure-samplers.mjs');
   const { rows, lost, doubled } = await measureSamplers({
-    rounds: wholeNumber('rounds', values.rounds),
-    seconds: wholeNumber('seconds', values.seconds),
+    rounds: wholeNumber('rounds', values.rounds, 1),
+    seconds: wholeNumber('seconds', values.seconds, 1),
     tell: (text) => process.stderr.write(`${text}\n`),
   });
   const [{ ours, peer_value, ratio }] = rows;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { startCluster } from '../../kafka/index.mjs';
-import { median } from '../options.mjs';
+import { median } from '../median.mjs';
 import { javaTools } from './java-tools.mjs';
 import { ourStream } from './our-stream.mjs';
 

@@ -7,7 +7,7 @@ import { kafkaAvailable } from '../../kafka/index.mjs';
 import { buildWorkspace } from '../../workspace/install.mjs';
 import { script } from '../../workspace/workspace.mjs';
 import { machine } from '../machine.mjs';
-import { wholeNumber } from '../options.mjs';
+import { wholeNumber } from '../../workspace/options.mjs';
 
 const help = `Usage: npm run -s bench:stream -- [OPTIONS]
 
@@ -55,9 +55,9 @@ await script(async () => {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const rows = await measureStream({
     folder,
-    rounds: wholeNumber('rounds', values.rounds),
-    mebibytes: wholeNumber('mebibytes', values.mebibytes),
-    seconds: wholeNumber('seconds', values.seconds),
+    rounds: wholeNumber('rounds', values.rounds, 1),
+    mebibytes: wholeNumber('mebibytes', values.mebibytes, 1),
+    seconds: wholeNumber('seconds', values.seconds, 1),
     tell: (text) => process.stderr.write(`${text}\n`),
   });
   process.stdout.write(values.json ? `${JSON.stringify({ machine: machine(), rows }, undefined, 2)}\n` : table(rows));
