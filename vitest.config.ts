@@ -1,5 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { projects: ['libs/!(stages)', 'libs/stages/*', 'apps/*', 'tools/kafka', 'tools/chaos'] },
+  test: {
+    projects: ['libs/!(stages)', 'libs/stages/*', 'apps/*', 'tools/kafka', 'tools/chaos'],
+    // Vitest leaves one core free; but many tests wait, for brokers and for processes of their own.
+    maxWorkers: 2,
+  },
 });

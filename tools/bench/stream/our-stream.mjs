@@ -1,3 +1,4 @@
+/* global AbortController */
 import { openKafkaStream, outgoing, serveStage } from '@infalign/rollout-stream';
 import { bytesTopic, payloads } from './bytes-topic.mjs';
 
