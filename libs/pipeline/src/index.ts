@@ -15,3 +15,4 @@ export {
 export { startRun, type RunToStart } from './start-run.js';
 export { modelOf, readModel, storeModel, type StoredModel } from './stored-model.js';
 export { readText, storeText, textOf, type StoredText } from './stored-text.js';
+export { untilCommitted } from './until-committed.js';

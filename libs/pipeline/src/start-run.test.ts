@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PolicyVersion, Run, SamplingRequest } from '@infalign/contracts';
-import { WriterFenced, outgoing, topics, type RolloutStream, type Topic } from '@infalign/rollout-stream';
+import { TransactionFailed, outgoing, topics, type RolloutStream, type Topic } from '@infalign/rollout-stream';
 import { learnerName } from '@infalign/stage-learning';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointNames, runIdOf, stepNames } from './experiment-steps.js';
@@ -72,13 +72,38 @@ describe('startRun', () => {
   });
 
   it('starts a run once where several do it at the same time', async () => {
-    const attempts = await Promise.allSettled([1, 2, 3].map(() => startRun(stream, workplace.store, policyRun)));
-    for (const attempt of attempts)
-      if (attempt.status === 'rejected') expect(attempt.reason).toBeInstanceOf(WriterFenced);
-    const run = await startRun(stream, workplace.store, policyRun);
-    expect((await announced()).runs).toEqual([run]);
+    const runs = await Promise.all([1, 2, 3].map(() => startRun(stream, workplace.store, policyRun)));
+    expect((await announced()).runs).toEqual([runs[0]]);
+    expect(runs).toEqual([runs[0], runs[0], runs[0]]);
     expect((await announced()).requests).toHaveLength(3);
   });
+
+  it.each(['has', 'has not'])(
+    'starts a run once where it is not known that its transaction %s taken place',
+    async (has) => {
+      let failures = 2;
+      const failing: RolloutStream = {
+        ...stream,
+        async writer(name) {
+          const writer = await stream.writer(name);
+          return {
+            ...writer,
+            async append(outputs) {
+              if (failures-- <= 0) return writer.append(outputs);
+              if (has === 'has') await writer.append(outputs);
+              throw new TransactionFailed('Connection error: read ECONNRESET');
+            },
+          };
+        },
+      };
+      const run = await startRun(failing, workplace.store, policyRun);
+      expect((await announced()).runs).toEqual([run]);
+      expect((await announced()).requests).toHaveLength(3);
+      failures = Infinity;
+      const other = { ...policyRun, step: stepNames.trainingReferences };
+      if (has === 'has not') await expect(startRun(failing, workplace.store, other)).rejects.toThrow(TransactionFailed);
+    },
+  );
 
   it('finds a run that another has started since it looked', async () => {
     const late: RolloutStream = {

@@ -2,12 +2,13 @@ import type { CalibrationState, PolicyVersion, Run } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
 import { betaForKl, InputError, normalisedBeta, parseTransformation } from '@infalign/core';
 import { formatExperiment, type Experiment } from '@infalign/run-config';
-import { outgoing, topics, type RolloutStream } from '@infalign/rollout-stream';
+import { outgoing, topics, type RolloutStream, type StreamWriter } from '@infalign/rollout-stream';
 import { learnerName } from '@infalign/stage-learning';
 import { checkpointNames, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
 import { pipelineRun } from './pipeline-run.js';
 import { firstRequests } from './run-requests.js';
 import { textOf } from './stored-text.js';
+import { untilCommitted } from './until-committed.js';
 
 /** A run to start. */
 export interface RunToStart {
@@ -39,14 +40,20 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
         `${JSON.stringify(checkpoints)}: give the experiment another name.`,
     );
   };
-  const before = await known();
-  if (before) return before;
-  // Whoever starts it at the same time is fenced off, and finds it started when it tries again. A learner that works on it
-  // would be as well: hence the look before.
-  const writer = await stream.writer(learnerName(runId));
-  try {
-    const meanwhile = await known();
-    if (meanwhile) return meanwhile;
+  return untilCommitted(async () => {
+    const before = await known();
+    if (before) return before;
+    // Whoever starts it at the same time is fenced off, and finds it started when it tries again. A learner that works on
+    // it would be as well: hence the look before.
+    const writer = await stream.writer(learnerName(runId));
+    try {
+      return (await known()) ?? (await announce(writer));
+    } finally {
+      await writer.close();
+    }
+  });
+
+  async function announce(writer: StreamWriter): Promise<Run> {
     const name = (checkpoint: string): string => (checkpoints === '' ? checkpoint : `${checkpoints}/${checkpoint}`);
     const reference = async (checkpoint: string) => ({
       name: name(checkpoint),
@@ -89,8 +96,6 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
       ...firstRequests(run, prompts, stream.partitions).map((request) => outgoing(topics.samplingRequests, request)),
     ]);
     return record;
-  } finally {
-    await writer.close();
   }
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunState } from '@infalign/contracts';
 import { InputError } from '@infalign/core';
-import { learningHistory, runIdOf, startRun, type PipelineRun } from '@infalign/pipeline';
+import { learningHistory, runIdOf, startRun, untilCommitted, type PipelineRun } from '@infalign/pipeline';
 import { experimentHash, parseExperiment } from '@infalign/run-config';
 import { outgoing, topics } from '@infalign/rollout-stream';
 import { RpcError } from '@infalign/rpc';
@@ -34,7 +34,8 @@ export function learningControl({ stream, store, runs }: ServiceParts): Learning
 
   async function setStopped(runId: string, stopped: boolean): Promise<void> {
     const { record } = (await known(runId))!;
-    if (record.stopped !== stopped) await stream.append([outgoing(topics.runs, { ...record, stopped })]);
+    if (record.stopped === stopped) return;
+    await untilCommitted(() => stream.append([outgoing(topics.runs, { ...record, stopped })]));
   }
 
   return {
