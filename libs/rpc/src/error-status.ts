@@ -142,7 +142,8 @@ function codeName(code: number): RpcErrorCode {
 }
 
 /** Text that can be sent: headers cannot hold half a surrogate pair, nor a whole file. */
-function wireText(value: string, maxLength = maxTextLength): string {
+/** A text with no more of it than headers have room for. */
+export function wireText(value: string, maxLength = maxTextLength): string {
   const cut = value.length > maxLength ? `${value.slice(0, maxLength)} …` : value;
   return cut.toWellFormed();
 }

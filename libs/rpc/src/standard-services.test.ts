@@ -37,6 +37,10 @@ describe('health', () => {
     const { check } = healthClient(server.address);
     expect(await Promise.all(['', scorerName, evaluatorName].map(check))).toEqual(['SERVING', 'SERVING', 'SERVING']);
     expect(await check('infalign.v1.NoService')).toMatch('NOT_FOUND');
+    // What is said of it fits into the headers of the answer.
+    const [long, other] = await Promise.all([check('x'.repeat(300_000)), check('')]);
+    expect(long).toMatch('NOT_FOUND');
+    expect(other).toMatch('SERVING');
     server.setServing(scorerName, false);
     expect(await Promise.all(['', scorerName, evaluatorName].map(check))).toEqual([
       'NOT_SERVING',

@@ -1,7 +1,8 @@
-import type { ServiceDefinition, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { ServiceDefinition, StatusObject, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { fileDescriptorSet } from '@infalign/contracts';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
+import { wireText } from './error-status.js';
 import { wireFields } from './protobuf-wire.js';
 
 /** Where services are added: a grpc-js Server, or something before it. */
@@ -34,7 +35,8 @@ export function standardServices(names: readonly string[], serving: boolean): St
   return {
     addTo(server) {
       const registry: ServiceRegistry = {
-        addService: (definition, implementation) => server.addService(definition, trackStreams(implementation, open)),
+        addService: (definition, implementation) =>
+          server.addService(definition, trackStreams(withShortDetails(implementation), open)),
       };
       health.addToServer(registry);
       reflection(names).addToServer(registry);
@@ -56,6 +58,23 @@ export function standardServices(names: readonly string[], serving: boolean): St
 interface EndlessCall {
   end(): void;
   on(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** A unary call's answer, or why there is none. */
+type Callback = (error: Partial<StatusObject> | null, ...others: unknown[]) => void;
+
+/** Errors that repeat what was asked would not fit into the headers, and the connection would break. */
+function withShortDetails(implementation: UntypedServiceImplementation): UntypedServiceImplementation {
+  return Object.fromEntries(
+    Object.entries(implementation).map(([name, handle]) => {
+      const short = (call: object, callback?: Callback): void => {
+        const answer: Callback = (error, ...others) =>
+          callback?.(error && { ...error, details: wireText(error.details ?? '') }, ...others);
+        (handle as (call: object, callback?: Callback) => void)(call, callback && answer);
+      };
+      return [name, short as UntypedHandleCall];
+    }),
+  );
 }
 
 /** Remembers the streams that are open. The event `cancelled` comes at the end of every call. */
