@@ -27,7 +27,8 @@ export function learningControl({ stream, store, runs }: ServiceParts): Learning
     const run = await known(runId);
     if (!run) return undefined;
     const iterations = run.policyRun ? run.experiment.ppo.iterations : 0;
-    const latest = (await runs.versions(runId)).at(-1);
+    // Every run announces a version as it is started: where there is none yet, it is on its way.
+    const latest = (await runs.versions(runId)).at(-1) ?? (await runs.latestVersion(runId));
     const running = !run.record.stopped && (latest?.version ?? 0) < iterations;
     return { runId, latest, iterations, running };
   }

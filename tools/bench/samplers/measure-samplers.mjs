@@ -1,3 +1,4 @@
+/* global AbortController */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PpoLearnerServiceService } from '@infalign/contracts';
@@ -12,45 +13,49 @@ import { median } from '../median.mjs';
 
 const partitions = 6;
 const prompts = 192;
+const references = 100;
 /** A sampler has its share of the partitions, and has compiled its code, after so long. */
 const settlingSeconds = 10;
 /** The partitions of one that was killed have gone to the other after so long: the group waits 10 s for a silent member. */
 const takeOverSeconds = 15;
+/** What is left at the end has been sampled after so long, or is lost. */
+const longestEndMs = 180_000;
 
 /** @param {{ rounds: number, seconds: number, tell: (text: string) => void }} options */
 export async function measureSamplers({ rounds, seconds, tell }) {
   const world = await startFiveServices({ partitions, names: ['ppo-learner', 'policy-sampler'] });
   const stream = await openKafkaStream({ brokers: [world.brokers], clientId: 'bench', partitions });
   const learner = createRpcClient(PpoLearnerServiceService, { address: world.services['ppo-learner'].address });
+  const ending = new AbortController();
   try {
     storeModels(join(world.store, 'bench'));
-    const rate = await warmRate(learner, stream, tell);
-    // Enough for all that is counted, with two of them at work all the time.
-    const duration = rounds * (2 * seconds + 2 * settlingSeconds + takeOverSeconds);
-    const references = Math.ceil((1.2 * 2 * rate * duration) / prompts);
-    const total = prompts * references;
-    const counting = await startRun(learner, stream, 'counted', references);
+    const counter = countRollouts(stream, ending.signal);
+    const work = keepBusy(learner, counter, ending.signal);
     const rates = { one: [], two: [] };
     const count = async (what, round) => {
-      const before = counting.seen();
+      const before = counter.seen();
       const start = performance.now();
-      await sleep(seconds * 1000);
-      const made = (counting.seen() - before) / ((performance.now() - start) / 1000);
-      rates[what].push(made);
-      tell(`round ${round} of ${rounds}, ${what}: ${made.toFixed(0)} rollouts/s`);
+      await work.while(sleep(seconds * 1000));
+      const rate = (counter.seen() - before) / ((performance.now() - start) / 1000);
+      rates[what].push(rate);
+      tell(`round ${round} of ${rounds}, ${what}: ${rate.toFixed(0)} rollouts/s`);
     };
-    await sleep(settlingSeconds * 1000);
+    await work.while(sleep(2 * settlingSeconds * 1000));
     for (let round = 1; round <= rounds; round++) {
       await count('one', round);
       const second = await world.startAnother('policy-sampler');
-      await sleep(settlingSeconds * 1000);
+      await work.while(sleep(settlingSeconds * 1000));
       await count('two', round);
       await second.kill();
-      await sleep(takeOverSeconds * 1000);
+      await work.while(sleep(takeOverSeconds * 1000));
     }
-    tell(`${counting.seen()} of ${total} rollouts: waiting for the others`);
-    await world.startAnother('policy-sampler');
-    const { found, doubled } = await counting.ended(total);
+    const total = await work.end();
+    tell(`${counter.seen()} of ${total} rollouts: waiting for the others`);
+    for (const deadline = performance.now() + longestEndMs; counter.seen() < total; await sleep(100)) {
+      if (performance.now() > deadline) break;
+    }
+    // What is there twice would have come by now.
+    await sleep(1000);
     const [one, two] = [median(rates.one), median(rates.two)];
     const row = {
       case: 'sampling, two samplers of one thread beside one',
@@ -60,8 +65,9 @@ export async function measureSamplers({ rounds, seconds, tell }) {
       unit: 'rollouts/s',
       ratio: Number((two / one).toFixed(2)),
     };
-    return { rows: [row], lost: total - found, doubled };
+    return { rows: [row], lost: total - counter.seen(), doubled: counter.doubled() };
   } finally {
+    ending.abort();
     learner.close();
     await stream.close();
     await world.stop();
@@ -69,34 +75,16 @@ export async function measureSamplers({ rounds, seconds, tell }) {
   }
 }
 
-/** A sampler's rate, in rollouts a second: that of a short run. */
-async function warmRate(learner, stream, tell) {
-  const references = 20;
-  const run = await startRun(learner, stream, 'warm-up', references);
-  await run.until(1);
-  const start = performance.now();
-  const before = run.seen();
-  await run.ended(prompts * references);
-  const rate = (prompts * references - before) / ((performance.now() - start) / 1000);
-  tell(`warm-up: ${rate.toFixed(0)} rollouts/s`);
-  return rate;
-}
-
-/** Starts a run of reference rollouts, and counts them. */
-async function startRun(learner, stream, name, references) {
-  const experiment = experimentText(name, references);
-  const step = stepNames.trainingReferences;
-  const runId = runIdOf(parseExperiment(experiment, name), step);
-  const reader = await stream.follow(topics.rolloutSampled, await stream.endOffsets(topics.rolloutSampled));
-  await learner.startRun({ runId, experiment, step, checkpoints: 'bench' });
+/** Counts the rollouts that are sampled, until the signal is given. */
+function countRollouts(stream, signal) {
   const rollouts = new Set();
   let doubled = 0;
-  let wanted = Infinity;
-  const reading = (async () => {
-    while (rollouts.size < wanted) {
+  const counting = (async () => {
+    const reader = await stream.follow(topics.rolloutSampled);
+    while (!signal.aborted) {
       const records = await reader.read(1000);
       for (const record of records) {
-        if (isPoison(record) || record.value.runId !== runId) continue;
+        if (isPoison(record)) continue;
         if (rollouts.has(record.value.rolloutId)) doubled++;
         rollouts.add(record.value.rolloutId);
       }
@@ -104,25 +92,44 @@ async function startRun(learner, stream, name, references) {
     }
     await reader.close();
   })();
-  const until = async (count) => {
-    while (rollouts.size < count) await sleep(50);
-  };
+  counting.catch(() => undefined);
+  return { seen: () => rollouts.size, doubled: () => doubled };
+}
+
+/** Starts runs of reference rollouts so that there is always work for many seconds, until it is ended. */
+function keepBusy(learner, counter, signal) {
+  const step = stepNames.trainingReferences;
+  let started = 0;
+  const working = new AbortController();
+  const starting = (async () => {
+    while (!signal.aborted && !working.signal.aborted) {
+      if (prompts * references * started - counter.seen() < 2 * prompts * references) {
+        const experiment = experimentText(`run-${started + 1}`);
+        await learner.startRun({
+          runId: runIdOf(parseExperiment(experiment, 'run'), step),
+          experiment,
+          step,
+          checkpoints: 'bench',
+        });
+        started++;
+      } else await sleep(100);
+    }
+  })();
+  starting.catch(() => undefined);
   return {
-    seen: () => rollouts.size,
-    until,
-    async ended(total) {
-      await until(total);
-      // What is there twice would have come by now.
-      await sleep(500);
-      wanted = 0;
-      await reading;
-      return { found: rollouts.size, doubled };
+    /** Waits for that, unless starting runs fails before. */
+    while: (waiting) => Promise.race([waiting, starting]),
+    /** @returns how many rollouts were asked for in all */
+    async end() {
+      working.abort();
+      await starting;
+      return prompts * references * started;
     },
   };
 }
 
 /** JSON, which is YAML; models and prompts are as long as the quickstart's. */
-function experimentText(name, references) {
+function experimentText(name) {
   return JSON.stringify({
     name,
     dataset: { kind: 'state-of-the-union' },
@@ -137,7 +144,7 @@ function experimentText(name, references) {
 
 /** Stores untrained models of the default size, with prompts. @param {string} folder */
 function storeModels(folder) {
-  const { model } = parseExperiment(experimentText('sizes', 100), 'sizes');
+  const { model } = parseExperiment(experimentText('sizes'), 'sizes');
   const tokenizer = trainTokenizer([], 257);
   const config = {
     vocabSize: tokenizer.vocabSize,
