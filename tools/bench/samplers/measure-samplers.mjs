@@ -13,7 +13,8 @@ import { median } from '../median.mjs';
 
 const partitions = 6;
 const prompts = 192;
-const references = 100;
+/** Of each prompt in each run: a batch. */
+const references = 64;
 /** A sampler has its share of the partitions, and has compiled its code, after so long. */
 const settlingSeconds = 10;
 /** The partitions of one that was killed have gone to the other after so long: the group waits 10 s for a silent member. */
@@ -50,6 +51,7 @@ export async function measureSamplers({ rounds, seconds, tell }) {
       await work.while(sleep(takeOverSeconds * 1000));
     }
     const total = await work.end();
+    await world.startAnother('policy-sampler');
     tell(`${counter.seen()} of ${total} rollouts: waiting for the others`);
     for (const deadline = performance.now() + longestEndMs; counter.seen() < total; await sleep(100)) {
       if (performance.now() > deadline) break;
@@ -103,7 +105,7 @@ function keepBusy(learner, counter, signal) {
   const working = new AbortController();
   const starting = (async () => {
     while (!signal.aborted && !working.signal.aborted) {
-      if (prompts * references * started - counter.seen() < 2 * prompts * references) {
+      if (prompts * references * started - counter.seen() < prompts * references) {
         const experiment = experimentText(`run-${started + 1}`);
         await learner.startRun({
           runId: runIdOf(parseExperiment(experiment, 'run'), step),
@@ -135,7 +137,7 @@ function experimentText(name) {
     dataset: { kind: 'state-of-the-union' },
     prompts: { tokens: 16, train: prompts, calibration: 4, evaluation: 6 },
     tokenizer: { vocabulary: 257 },
-    sampling: { max_response_tokens: 20, batch_rollouts: 64 },
+    sampling: { max_response_tokens: 20, batch_rollouts: references },
     calibration: { references },
     runs: { transforms: ['identity'], target_kls: [1] },
     stream: { partitions },

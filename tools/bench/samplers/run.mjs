@@ -19,7 +19,7 @@ Options:
                    the peer of two samplers is one
   --help           show this
 
-The exit code is 1 if a rollout is lost or doubled. The committed baseline is tools/bench/baselines/samplers.json.
+The exit code is 1 if a rollout is lost or doubled.
 `;
 
 await script(async () => {
