@@ -1,5 +1,4 @@
 // The part of the fuzzing that calls services: every method, with bytes instead of requests.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { absurd } from './absurd-values.mjs';
 import { mutated, pick, randomBytes } from './mutations.mjs';
@@ -16,10 +15,6 @@ const expectedCodes = new Set([
   // Of calls that go on until something happens.
   'DEADLINE_EXCEEDED',
 ]);
-
-/** A service that is busy may drop a connection: clients call again. So often, after so long. */
-const attempts = 5;
-const betweenAttemptsMs = 400;
 
 /** After its deadline, a call is late. */
 const graceMs = 10_000;
@@ -210,18 +205,11 @@ export function caller(services, methods) {
   }
 
   async function call(method, bytes, deadlineMs) {
-    const ofMethod = (counts[`${method.service} ${method.path.slice(1)}`] ??= { inputs: 0, again: 0, codes: {} });
+    const ofMethod = (counts[`${method.service} ${method.path.slice(1)}`] ??= { inputs: 0, codes: {} });
     ofMethod.inputs++;
-    let code;
-    let ms;
-    for (let attempt = 1; attempt <= attempts; attempt++) {
-      const start = performance.now();
-      code = await outcome(clients.get(method.service), method, bytes, deadlineMs);
-      ms = performance.now() - start;
-      if (code.name !== 'UNAVAILABLE') break;
-      ofMethod.again++;
-      await sleep(attempt * betweenAttemptsMs);
-    }
+    const start = performance.now();
+    const code = await outcome(clients.get(method.service), method, bytes, deadlineMs);
+    const ms = performance.now() - start;
     ofMethod.codes[code.name] = (ofMethod.codes[code.name] ?? 0) + 1;
     const told = `${method.path} with ${bytes.length} bytes ${bytes.toString('hex', 0, 200)}`;
     if (ms > deadlineMs + graceMs) failures.push(`${told}: no answer for ${Math.round(ms)} ms`);

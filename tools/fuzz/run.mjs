@@ -321,11 +321,11 @@ function told({ inputs, seed, seconds, drainSeconds, topics, calls, residentByte
     const rest = count.accepted === undefined ? '' : `, ${count.accepted} accepted, ${count.deadLetters} dead letters`;
     lines.push(`${name}: ${count.inputs} records, ${count.undecodable} undecodable${rest}`);
   }
-  for (const [name, { inputs: count, again, codes }] of Object.entries(calls)) {
+  for (const [name, { inputs: count, codes }] of Object.entries(calls)) {
     lines.push(
       `${name}: ${count} calls: ${Object.entries(codes)
         .map(([code, times]) => `${code} ${times}`)
-        .join(', ')}${again > 0 ? `; ${again} times again, as the service was unavailable` : ''}`,
+        .join(', ')}`,
     );
   }
   lines.push(`in memory before: ${megabytes(resident.before)}`, `in memory after: ${megabytes(resident.after)}`);

@@ -37,22 +37,22 @@ describe('a warning of unusable records', () => {
       await stream.endOffsets(topics.runs);
       await new Promise((resolve) => setTimeout(resolve, 20));
     };
-    await refuse(topics.rolloutSampled as Topic);
+    await refuse(topics.rolloutSampled);
     const end = warnOfUnusableRecords(stream, logger);
     await later();
     expect(lines).toEqual([]);
-    await refuse(topics.rolloutScored as Topic);
+    await refuse(topics.rolloutScored);
     await later();
-    await refuse(topics.rolloutScored as Topic);
+    await refuse(topics.rolloutScored);
     await later();
-    await refuse(topics.rolloutSampled as Topic);
+    await refuse(topics.rolloutSampled);
     await later();
     expect(lines.map((line) => (JSON.parse(line) as { topic: string }).topic)).toEqual([
       deadLetterTopic(topics.rolloutScored).name,
       deadLetterTopic(topics.rolloutSampled).name,
     ]);
     end();
-    await refuse(topics.samplingRequests as Topic);
+    await refuse(topics.samplingRequests);
     await later();
     expect(lines).toHaveLength(2);
     await stream.close();

@@ -1,4 +1,4 @@
-import { allTopics, isDeadLetterTopic, type RolloutStream } from '@infalign/rollout-stream';
+import { allTopics, isDeadLetterTopic, type RolloutStream, type Topic } from '@infalign/rollout-stream';
 import type { Logger } from '@infalign/telemetry';
 
 /** How often is looked for them. */
@@ -12,24 +12,21 @@ const intervalMs = 5000;
  */
 export function warnOfUnusableRecords(stream: RolloutStream, logger: Logger): () => void {
   const topics = new Set(allTopics().filter(isDeadLetterTopic));
-  let before: Map<string, number> | undefined;
-  let ended = false;
+  let before: Map<Topic, number> | undefined;
 
   async function look(): Promise<void> {
     const sizes = await Promise.all(
       [...topics].map(async (topic) => {
         const ends = await stream.endOffsets(topic);
-        return [topic.name, ends.reduce((sum, end) => sum + end)] as const;
+        return [topic, ends.reduce((sum, end) => sum + end)] as const;
       }),
     );
-    const first = before;
     before ??= new Map(sizes);
-    if (!first) return;
-    for (const [name, size] of sizes) {
-      if (size === first.get(name)) continue;
-      for (const topic of topics) if (topic.name === name) topics.delete(topic);
+    for (const [topic, size] of sizes) {
+      if (size === before.get(topic)) continue;
+      topics.delete(topic);
       logger.warn(
-        { topic: name },
+        { topic: topic.name },
         'Records have been put aside as unusable since this run began. If they are its own, it waits for them for ever: ' +
           '`infalign tail` of this topic shows them, with reasons. Mend what made them, and run the experiment under a new name.',
       );
@@ -37,13 +34,8 @@ export function warnOfUnusableRecords(stream: RolloutStream, logger: Logger): ()
   }
 
   /** A stream that cannot be looked at says so to whoever works with it. */
-  const lookAndGoOn = (): void => {
-    if (!ended) void look().catch(() => undefined);
-  };
+  const lookAndGoOn = (): void => void look().catch(() => undefined);
   lookAndGoOn();
   const timer = setInterval(lookAndGoOn, intervalMs);
-  return () => {
-    ended = true;
-    clearInterval(timer);
-  };
+  return () => clearInterval(timer);
 }

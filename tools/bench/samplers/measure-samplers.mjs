@@ -53,9 +53,8 @@ export async function measureSamplers({ rounds, seconds, tell }) {
     const total = await work.end();
     await world.startAnother('policy-sampler');
     tell(`${counter.seen()} of ${total} rollouts: waiting for the others`);
-    for (const deadline = performance.now() + longestEndMs; counter.seen() < total; await sleep(100)) {
-      if (performance.now() > deadline) break;
-    }
+    const deadline = performance.now() + longestEndMs;
+    while (counter.seen() < total && performance.now() < deadline) await sleep(100);
     // What is there twice would have come by now.
     await sleep(1000);
     const [one, two] = [median(rates.one), median(rates.two)];

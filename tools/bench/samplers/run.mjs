@@ -8,9 +8,9 @@ import { wholeNumber } from '../../workspace/options.mjs';
 
 const help = `Usage: npm run -s bench:samplers -- [OPTIONS]
 
-Has one policy-sampler of one thread carry out a run of reference rollouts over a broker, and counts what it makes. Then a
+Has one policy-sampler of one thread carry out runs of reference rollouts over a broker, and counts what it makes. Then a
 second one joins it, and what both make is counted; it is killed (SIGKILL), and so on, round and round. In the end every
-rollout of the run has to be there, once, whoever came and went. Needs two cores that do nothing else.
+rollout of the runs has to be there, once, whoever came and went. Needs two cores that do nothing else.
 
 Options:
   --rounds N       default: 3; what is told is the median
