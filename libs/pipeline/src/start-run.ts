@@ -2,7 +2,7 @@ import type { CalibrationState, PolicyVersion, Run } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
 import { betaForKl, InputError, normalisedBeta, parseTransformation } from '@infalign/core';
 import { formatExperiment, type Experiment } from '@infalign/run-config';
-import { outgoing, topics, type RolloutStream, type StreamWriter } from '@infalign/rollout-stream';
+import { outgoing, topics, type OutgoingRecord, type RolloutStream } from '@infalign/rollout-stream';
 import { learnerName } from '@infalign/stage-learning';
 import { checkpointNames, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
 import { pipelineRun } from './pipeline-run.js';
@@ -43,17 +43,22 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
   return untilCommitted(async () => {
     const before = await known();
     if (before) return before;
+    // All that takes long comes before the writer is opened: who opens it fences off others who are about to append.
+    const { record, outputs } = await announcement();
     // Whoever starts it at the same time is fenced off, and finds it started when it tries again. A learner that works on
     // it would be as well: hence the look before.
     const writer = await stream.writer(learnerName(runId));
     try {
-      return (await known()) ?? (await announce(writer));
+      const meanwhile = await known();
+      if (meanwhile) return meanwhile;
+      await writer.append(outputs);
+      return record;
     } finally {
       await writer.close();
     }
   });
 
-  async function announce(writer: StreamWriter): Promise<Run> {
+  async function announcement(): Promise<{ readonly record: Run; readonly outputs: readonly OutgoingRecord[] }> {
     const name = (checkpoint: string): string => (checkpoints === '' ? checkpoint : `${checkpoints}/${checkpoint}`);
     const reference = async (checkpoint: string) => ({
       name: name(checkpoint),
@@ -89,13 +94,13 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
       targetKl: run.policyRun?.targetKl ?? 0,
       final: false,
     };
-    await writer.append([
+    const outputs = [
       outgoing(topics.runs, record),
       outgoing(topics.policyVersions, version),
       ...calibration.map((state) => outgoing(topics.calibrationState, state)),
       ...firstRequests(run, prompts, stream.partitions).map((request) => outgoing(topics.samplingRequests, request)),
-    ]);
-    return record;
+    ];
+    return { record, outputs };
   }
 }
 
