@@ -7,18 +7,25 @@ import { root } from '../workspace/workspace.mjs';
 /** The folder of the contracts. */
 export const protos = join(root, 'protos');
 
-/** The folder of what is generated from them. */
-export const generated = join(root, 'libs', 'contracts', 'src', 'generated');
+/** TensorFlow's messages, as far as tensor-graph writes them. */
+const tensorFlowProtos = join(root, 'libs', 'tensor-graph', 'protos');
+
+/** The folders of what is generated from both. */
+export const generated = [
+  join(root, 'libs', 'contracts', 'src', 'generated'),
+  join(root, 'libs', 'tensor-graph', 'src', 'generated'),
+];
 
 /**
- * Runs buf, as installed by npm, in the folder of the contracts; its plugins are found beside it.
+ * Runs buf, as installed by npm; its plugins are found beside it.
  *
  * @param {readonly string[]} args
+ * @param {string} folder that it runs in; that of the contracts by default
  */
-export function buf(args) {
+export function buf(args, folder = protos) {
   const programs = join(root, 'node_modules', '.bin');
   const { status } = spawnSync(join(programs, 'buf'), args, {
-    cwd: protos,
+    cwd: folder,
     stdio: ['ignore', 2, 2],
     env: { ...process.env, PATH: `${programs}${delimiter}${process.env.PATH}` },
   });
@@ -28,7 +35,8 @@ export function buf(args) {
 /** Writes the generated TypeScript anew: messages and services, and the descriptors that gRPC reflection shows. */
 export function generate() {
   buf(['generate']);
-  writeDescriptors(join(generated, 'descriptors.ts'));
+  writeDescriptors(join(generated[0], 'descriptors.ts'));
+  buf(['generate'], tensorFlowProtos);
 }
 
 /** What reflection shows besides our contracts: gRPC's health service, and the details of errors. */

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { root, script, step } from '../workspace/workspace.mjs';
 import { buf, generate, generated } from './buf.mjs';
 
@@ -21,13 +21,15 @@ await script(async () => {
 function checkGenerated() {
   const before = mkdtempSync(join(tmpdir(), 'contracts-'));
   try {
-    cpSync(generated, before, { recursive: true });
+    generated.forEach((folder, index) => cpSync(folder, join(before, `${index}`), { recursive: true }));
     generate();
-    try {
-      git('diff', '--no-index', '--stat', '--exit-code', before, generated);
-    } catch {
-      throw new Error('libs/contracts/src/generated is not what protos/ says; it has been written anew: commit it');
-    }
+    generated.forEach((folder, index) => {
+      try {
+        git('diff', '--no-index', '--stat', '--exit-code', join(before, `${index}`), folder);
+      } catch {
+        throw new Error(`${relative(root, folder)} is not what its protos say; it has been written anew: commit it`);
+      }
+    });
   } finally {
     rmSync(before, { recursive: true, force: true });
   }

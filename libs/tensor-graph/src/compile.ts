@@ -1,0 +1,163 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SavedModel } from './generated/tensorflow.js';
+import { nodeDef, type Graph, type GraphTensor, type Node } from './graph.js';
+import { NativeTensor, nativeBinding } from './native.js';
+import { factorsOf, shown } from './shape.js';
+import { Variable } from './variable.js';
+
+/** What an input is given as; variables as they are when the graph runs. */
+export type Feed = NativeTensor | Variable;
+
+/** A graph that the native library has loaded. */
+export interface GraphFunction<Output extends string> {
+  /**
+   * Computes outputs, and of the graph no more than they need.
+   *
+   * @param inputs by their names; those that the outputs do not need may be left out, and are not looked at
+   * @param outputs all by default
+   * @returns tensors, of which the caller disposes
+   * @throws Error naming an input that is missing, of another type, or of a shape that is not the declared one
+   */
+  run<Wanted extends Output = Output>(
+    inputs: Readonly<Record<string, Feed>>,
+    outputs?: readonly Wanted[],
+  ): Record<Wanted, NativeTensor>;
+  /** Frees its memory. */
+  dispose(): void;
+}
+
+/** TensorFlow 2.15 reads graphs of this version. */
+const graphVersion = 1482;
+
+/**
+ * Loads a graph into the native library. One compiled function serves all sizes: TensorFlow prepares it once for every
+ * choice of outputs, when they are first asked for.
+ *
+ * @param outputs tensors of the graph by the names that they are asked for by
+ */
+export function compile<Output extends string>(
+  graph: Graph,
+  outputs: Readonly<Record<Output, GraphTensor>>,
+): GraphFunction<Output> {
+  const folder = mkdtempSync(join(tmpdir(), 'tensor-graph-'));
+  let model: number | undefined;
+  try {
+    writeFileSync(join(folder, 'saved_model.pb'), encode(graph));
+    model = nativeBinding().loadSavedModel(folder, 'serve');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const names = Object.keys(outputs) as Output[];
+  const plans = new Map<string, Plan>();
+  const planOf = (wanted: readonly Output[]): Plan => {
+    const key = wanted.join();
+    let plan = plans.get(key);
+    if (!plan)
+      plans.set(
+        key,
+        (plan = createPlan(
+          graph,
+          wanted.map((name) => outputs[name]),
+        )),
+      );
+    return plan;
+  };
+
+  return {
+    run<Wanted extends Output>(inputs: Readonly<Record<string, Feed>>, wanted: readonly Wanted[] = names as Wanted[]) {
+      if (model === undefined) throw new Error('the function has been disposed of');
+      const plan = planOf(wanted);
+      const read: NativeTensor[] = [];
+      try {
+        const sizes = new Map<string, number>();
+        const ids = plan.inputs.map(([name, declared]) => {
+          const feed = inputs[name];
+          if (feed === undefined) throw new Error(`the input ${name} is missing`);
+          checkInput(name, declared, feed, sizes);
+          if (feed instanceof NativeTensor) return feed.id;
+          const value = feed.value();
+          read.push(value);
+          return value.id;
+        });
+        const results = nativeBinding().runSavedModel(model, ids, plan.inputNames, plan.outputNames);
+        return Object.fromEntries(
+          wanted.map((name, index) => [
+            name,
+            new NativeTensor(results[index]!.id, outputs[name].dtype, results[index]!.shape),
+          ]),
+        ) as Record<Wanted, NativeTensor>;
+      } finally {
+        for (const value of read) value.dispose();
+      }
+    },
+    dispose() {
+      if (model === undefined) return;
+      nativeBinding().deleteSavedModel(model);
+      model = undefined;
+    },
+  };
+}
+
+/** What the native library is told for one choice of outputs. */
+interface Plan {
+  readonly inputs: readonly (readonly [string, GraphTensor])[];
+  readonly inputNames: string;
+  readonly outputNames: string;
+}
+
+function createPlan(graph: Graph, outputs: readonly GraphTensor[]): Plan {
+  const needed = new Set<Node>();
+  const pending = outputs.map((output) => output.node);
+  for (let node = pending.pop(); node; node = pending.pop()) {
+    if (needed.has(node)) continue;
+    needed.add(node);
+    pending.push(...node.inputs.map((input) => input.node));
+  }
+  const inputs = [...graph.inputs].filter(([, tensor]) => needed.has(tensor.node));
+  const place = (tensor: GraphTensor): string => `${tensor.node.name}:${tensor.output}`;
+  return {
+    inputs,
+    inputNames: inputs.map(([, tensor]) => place(tensor)).join(),
+    outputNames: outputs.map(place).join(),
+  };
+}
+
+/** @param sizes of the names met so far in this run */
+function checkInput(name: string, declared: GraphTensor, feed: Feed, sizes: Map<string, number>): void {
+  const dtype = feed instanceof Variable ? 'float32' : feed.dtype;
+  const fits =
+    dtype === declared.dtype &&
+    feed.shape.length === declared.shape.length &&
+    declared.shape.every((dimension, axis) => {
+      const size = feed.shape[axis]!;
+      if (typeof dimension === 'number') return size === dimension;
+      const { coefficient, factors } = factorsOf(dimension);
+      const known = factors.map((factor) => sizes.get(factor));
+      if (factors.length === 1 && coefficient === 1 && known[0] === undefined) {
+        sizes.set(dimension, size);
+        return true;
+      }
+      return size === known.reduce<number>((all, each) => all * (each ?? NaN), coefficient);
+    });
+  if (!fits) {
+    const named = [...sizes].map(([symbol, size]) => `${symbol} = ${size}`).join(', ');
+    throw new Error(
+      `the input ${name} is ${dtype}${shown(feed.shape)}, but the graph declares ${declared.dtype}${shown(declared.shape)}` +
+        (named === '' ? '' : ` (${named})`),
+    );
+  }
+}
+
+function encode(graph: Graph): Uint8Array {
+  return SavedModel.encode({
+    savedModelSchemaVersion: 1,
+    metaGraphs: [
+      {
+        metaInfoDef: { tags: ['serve'] },
+        graphDef: { node: graph.nodes.map(nodeDef), versions: { producer: graphVersion } },
+      },
+    ],
+  }).finish();
+}

@@ -1,0 +1,106 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { DataType, Elements } from './graph.js';
+
+/** A tensor in the native library's memory, as the library answers. */
+export interface NativeOutput {
+  readonly id: number;
+  readonly shape: number[];
+  readonly dtype: number;
+}
+
+/** An attribute of an operation that is executed at once. */
+export interface NativeAttribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: unknown;
+}
+
+/** What tfjs-node's addon offers of TensorFlow's C API. */
+export interface NativeBinding {
+  readonly TF_ATTR_TYPE: number;
+  readonly TF_ATTR_SHAPE: number;
+  readonly TF_ATTR_STRING: number;
+  createTensor(shape: readonly number[], dtype: number, elements: Elements): number;
+  deleteTensor(id: number): void;
+  tensorDataSync(id: number): Elements;
+  executeOp(
+    operation: string,
+    attributes: readonly NativeAttribute[],
+    inputs: readonly number[],
+    outputs: number,
+  ): NativeOutput[];
+  loadSavedModel(folder: string, tags: string): number;
+  deleteSavedModel(id: number): void;
+  runSavedModel(id: number, inputs: readonly number[], inputNames: string, outputNames: string): NativeOutput[];
+}
+
+/**
+ * TensorFlow's native library, as tfjs-node (or tfjs-node-gpu) has loaded it.
+ *
+ * @throws Error if the backend in use is another
+ */
+export function nativeBinding(): NativeBinding {
+  const { binding } = tf.backend() as unknown as { readonly binding?: NativeBinding };
+  if (typeof binding?.runSavedModel !== 'function') {
+    throw new Error(
+      `tfjs runs on the backend "${tf.getBackend()}", which has no TensorFlow graphs: import @tensorflow/tfjs-node first`,
+    );
+  }
+  return binding;
+}
+
+const numbers: Readonly<Record<DataType, number>> = { float32: 1, int32: 3, bool: 10 };
+
+/** A tensor in the native library's memory. It is not counted by `tf.memory()`; whoever gets it disposes of it. */
+export class NativeTensor {
+  #id: number | undefined;
+
+  /** Takes over what the native library has made. */
+  constructor(
+    id: number,
+    readonly dtype: DataType,
+    readonly shape: readonly number[],
+  ) {
+    this.#id = id;
+  }
+
+  /**
+   * Copies elements into the native library.
+   *
+   * @param shape its product is the number of elements
+   */
+  static of(elements: Float32Array | Int32Array, shape: readonly number[]): NativeTensor {
+    if (shape.reduce((a, b) => a * b, 1) !== elements.length) {
+      throw new Error(`${elements.length} elements do not fill a tensor of shape [${shape.join(', ')}]`);
+    }
+    const dtype = elements instanceof Float32Array ? 'float32' : 'int32';
+    return new NativeTensor(nativeBinding().createTensor(shape, numbers[dtype], elements), dtype, shape);
+  }
+
+  /** Its number in the native library. @throws Error once it is disposed of */
+  get id(): number {
+    if (this.#id === undefined) throw new Error('the tensor has been disposed of');
+    return this.#id;
+  }
+
+  /** A copy of its elements, row-major. */
+  read(): Elements {
+    return nativeBinding().tensorDataSync(this.id);
+  }
+
+  /** A copy of its elements; disposes of the tensor. */
+  take(): Elements {
+    try {
+      return this.read();
+    } finally {
+      this.dispose();
+    }
+  }
+
+  /** Frees its memory. */
+  dispose(): void {
+    if (this.#id === undefined) return;
+    nativeBinding().deleteTensor(this.#id);
+    this.#id = undefined;
+  }
+}
