@@ -1,7 +1,9 @@
 export { writeFileAtomically } from './atomic-file.js';
+export { bufferSource, fileSource, type ByteSource } from './byte-source.js';
 export { hasCheckpoint, publishCheckpoint, readCheckpoint, retainCheckpoints } from './checkpoint.js';
 export { checkpointName } from './checkpoint-name.js';
 export type { CheckpointStore, CheckpointStoreOptions } from './checkpoint-store.js';
+export { decodeFloats, halfToNumber } from './floats.js';
 export { acquireLock } from './folder-lock.js';
 export { openFolderStore } from './folder-store.js';
 export type { Checkpoint, CheckpointFiles } from './manifest.js';

@@ -1,4 +1,6 @@
 import { InputError } from '@infalign/core';
+import { bufferSource, type ByteSource } from './byte-source.js';
+import { decodeFloats, floatBytes, type FloatType } from './floats.js';
 
 /** A named array of 32-bit floats, row-major. */
 export interface NamedArray {
@@ -44,52 +46,58 @@ export function encodeSafetensors(arrays: NamedArrays): Buffer {
 }
 
 /**
- * Decodes safetensors whose arrays are of 32-bit floats.
+ * Decodes safetensors of 32-bit, 16-bit and bfloat16 floats into 32-bit floats. Of a source only one array's bytes are
+ * held at a time.
  *
  * @param fileName for messages
  * @throws InputError naming the file and what is wrong with it: truncated, malformed, or of another data type
  */
-export function decodeSafetensors(bytes: Buffer, fileName: string): Map<string, NamedArray> {
+export function decodeSafetensors(file: Buffer | ByteSource, fileName: string): Map<string, NamedArray> {
+  const source = Buffer.isBuffer(file) ? bufferSource(file) : file;
   const refuse = (problem: string): InputError =>
     new InputError(
       `${fileName}: ${problem}. The file is damaged or is no safetensors file: restore it from its source.`,
     );
-  if (bytes.length < 8) throw refuse(`has ${bytes.length} bytes, fewer than a header length takes`);
-  const headerBytes = bytes.readBigUInt64LE(0);
-  if (headerBytes > BigInt(Math.min(maxHeaderBytes, bytes.length - 8))) {
+  if (source.size < 8) throw refuse(`has ${source.size} bytes, fewer than a header length takes`);
+  const headerBytes = source.read(0, 8).readBigUInt64LE(0);
+  if (headerBytes > BigInt(Math.min(maxHeaderBytes, source.size - 8))) {
     throw refuse(`says that its header has ${headerBytes} bytes, more than the file can hold`);
   }
   const dataStart = 8 + Number(headerBytes);
-  let header: Record<string, unknown>;
+  let header: unknown;
   try {
-    header = JSON.parse(bytes.toString('utf8', 8, dataStart)) as Record<string, unknown>;
+    header = JSON.parse(source.read(8, dataStart).toString()) as unknown;
   } catch {
     throw refuse('has a header that is not JSON');
   }
+  if (typeof header !== 'object' || header === null) throw refuse('has a header that is no object');
   const arrays = new Map<string, NamedArray>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') continue;
     if (!isHeaderEntry(entry)) throw refuse(`has a malformed header entry for ${name}`);
-    if (entry.dtype !== 'F32') {
+    const { dtype, shape } = entry;
+    if (!isFloatType(dtype)) {
       throw new InputError(
-        `${fileName}: ${name} is of type ${entry.dtype}; only F32 is read. Convert the file to F32.`,
+        `${fileName}: ${name} is of type ${dtype}; only ${Object.keys(floatBytes).join(', ')} are read. Convert the file to F32.`,
       );
     }
     const [start, end] = entry.data_offsets;
-    if (end - start !== 4 * elements(entry.shape)) {
-      throw refuse(
-        `gives ${name} ${end - start} bytes, but its shape [${entry.shape.join(', ')}] needs ${4 * elements(entry.shape)}`,
-      );
+    const bytes = floatBytes[dtype] * elements(shape);
+    if (end - start !== bytes) {
+      throw refuse(`gives ${name} ${end - start} bytes, but its shape [${shape.join(', ')}] needs ${bytes}`);
     }
-    if (dataStart + end > bytes.length) {
-      throw refuse(`ends after ${bytes.length} bytes, but ${name} reaches to ${dataStart + end}`);
+    if (dataStart + end > source.size) {
+      throw refuse(`ends after ${source.size} bytes, but ${name} reaches to ${dataStart + end}`);
     }
-    // A copy: the file's data need not be aligned to four bytes.
-    const data = new Float32Array(elements(entry.shape));
-    asBytes(data).set(bytes.subarray(dataStart + start, dataStart + end));
-    arrays.set(name, { shape: entry.shape, data });
+    const data = new Float32Array(elements(shape));
+    decodeFloats(dtype, source.read(dataStart + start, dataStart + end), data);
+    arrays.set(name, { shape, data });
   }
   return arrays;
+}
+
+function isFloatType(dtype: string): dtype is FloatType {
+  return Object.hasOwn(floatBytes, dtype);
 }
 
 function isHeaderEntry(entry: unknown): entry is HeaderEntry {
