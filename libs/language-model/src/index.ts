@@ -7,11 +7,12 @@ export {
   type Parameter,
   type Weights,
 } from './definition.js';
-export { createEagerModel, type EagerModel } from './eager/eager-model.js';
-export { createTrainer } from './eager/eager-trainer.js';
+export { createLanguageModel } from './create-language-model.js';
+export { eagerArithmetic } from './eager/arithmetic.js';
 export type {
   AdamSettings,
   LanguageModel,
+  Loss,
   OptimiserState,
   SampledResponse,
   SampleRequest,
@@ -22,5 +23,6 @@ export type {
   TrainingStep,
 } from './language-model.js';
 export { pretrainedFiles, readPretrained, type Pretrained } from './pretrained-files.js';
-export { parseTokenizer, type Tokenizer } from './tokenizer.js';
+export { encodeTemplate, type Tokenizer } from './tokenizer.js';
+export { parseTokenizer } from './tokenizer-json.js';
 export { trainTokenizer } from './train-tokenizer.js';

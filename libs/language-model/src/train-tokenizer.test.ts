@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { wordPattern } from './tokenizer.js';
+import { wordPattern } from './tokenizer-byte-pair.js';
 import { trainTokenizer } from './train-tokenizer.js';
 
 /** Few letters, so that pairs repeat, overlap ("aaa") and tie. */

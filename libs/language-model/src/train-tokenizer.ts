@@ -1,13 +1,6 @@
 import { InputError } from '@infalign/core';
-import {
-  baseTokens,
-  byteToken,
-  createTokenizer,
-  mergePair,
-  wordPattern,
-  type Merge,
-  type Tokenizer,
-} from './tokenizer.js';
+import { mergePair, wordPattern } from './tokenizer-byte-pair.js';
+import { baseTokens, byteToken, createTokenizer, type Tokenizer, type TrainedMerge } from './tokenizer.js';
 
 interface Word {
   tokens: number[];
@@ -40,7 +33,7 @@ export function trainTokenizer(texts: Iterable<string>, vocabSize: number): Toke
   };
   for (const word of words) change(word, 1);
 
-  const merges: Merge[] = [];
+  const merges: TrainedMerge[] = [];
   while (baseTokens + merges.length < vocabSize) {
     let best = -1;
     let most = 0;
@@ -53,7 +46,7 @@ export function trainTokenizer(texts: Iterable<string>, vocabSize: number): Toke
           'give more text, or ask for a smaller vocabulary.',
       );
     }
-    const pair: Merge = [Math.floor(best / vocabSize), best % vocabSize];
+    const pair: TrainedMerge = [Math.floor(best / vocabSize), best % vocabSize];
     const merged = baseTokens + merges.length;
     merges.push(pair);
     for (const word of places.get(best)!) {
