@@ -5,8 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '@infalign/core';
 import {
-  createEagerModel,
-  createTrainer,
+  createLanguageModel,
   initialWeights,
   pretrainedFiles,
   trainTokenizer,
@@ -92,7 +91,7 @@ function policyOutputs(model) {
 
 // Not trained, but far from the initialisation too: no gain is 1, no head is 0. An output projection of its own.
 const randomConfig = { ...base, tieWordEmbeddings: false, ropeTheta: 500 };
-const randomModel = createEagerModel(
+const randomModel = createLanguageModel(
   randomConfig,
   new Map(
     [...initialWeights(randomConfig, ['language-model', 'value'], 1)].map(([name, { shape, data }]) => {
@@ -104,17 +103,30 @@ const randomModel = createEagerModel(
 write('random-policy', randomModel, policyOutputs(randomModel));
 
 const config = { ...base, tieWordEmbeddings: true };
-const policy = createEagerModel(config, initialWeights(config, ['language-model'], 1));
-const policyTrainer = createTrainer(policy, adam);
+const policy = createLanguageModel(config, initialWeights(config, ['language-model'], 1));
+const textLoss = {
+  inputs: {},
+  compute: (math, outputs) => ({ loss: math.negative(math.mean(outputs.logProbs())) }),
+};
+const policyTrainer = policy.trainer(textLoss, adam);
 for (let index = 0; index < 150; index++) {
   const batch = Array.from({ length: 16 }, (_, row) => sequence(stretch(48, 'training', index, row)));
-  policyTrainer.step(batch, (outputs) => tf.neg(tf.mean(outputs.logProbs())), training);
+  policyTrainer.step(batch, {}, training);
 }
 write('trained-policy', policy, policyOutputs(policy));
 
 // A reward model that learns to tell text from shuffled text; every second response ends with end-of-text.
-const rewardModel = createEagerModel(config, withHeads(config, policy.weights(), ['reward']));
-const rewardTrainer = createTrainer(rewardModel, adam);
+const rewardModel = createLanguageModel(config, withHeads(config, policy.weights(), ['reward']));
+const preferenceLoss = {
+  inputs: {},
+  compute(math, outputs) {
+    const { chosen, rejected } = outputs.preferences();
+    const margin = math.subtract(chosen, rejected);
+    // log(1 + e^(−margin)); the margins are small.
+    return { loss: math.mean(math.logarithmOfOnePlus(math.exponential(math.negative(margin)))) };
+  },
+};
+const rewardTrainer = rewardModel.trainer(preferenceLoss, adam);
 function response(shuffled, ...seed) {
   const random = seededRandom('response', ...seed);
   const all = stretch(12 + random.integer(24), 'response', ...seed);
@@ -124,14 +136,7 @@ function response(shuffled, ...seed) {
 }
 for (let index = 0; index < 60; index++) {
   const batch = Array.from({ length: 32 }, (_, row) => response(row >= 16, index, row));
-  rewardTrainer.step(
-    batch,
-    (outputs) => {
-      const rewards = outputs.rewards();
-      return tf.mean(tf.softplus(tf.sub(tf.slice(rewards, 16, 16), tf.slice(rewards, 0, 16))));
-    },
-    { ...training, learningRate: 5e-4 },
-  );
+  rewardTrainer.step(batch, {}, { ...training, learningRate: 5e-4 });
 }
 const judged = Array.from({ length: 24 }, (_, row) => response(row % 2 === 1, 'held out', row));
 write('trained-reward-model', rewardModel, {

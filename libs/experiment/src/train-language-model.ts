@@ -1,9 +1,9 @@
 import { seededRandom } from '@infalign/core';
 import {
-  createEagerModel,
-  createTrainer,
+  createLanguageModel,
   initialWeights,
   type LanguageModelConfig,
+  type Loss,
   type Sequence,
   type Weights,
 } from '@infalign/language-model';
@@ -28,6 +28,11 @@ export interface LanguageModelLog {
 
 /** Points of each curve. */
 const points = 20;
+const languageModelLoss: Loss = {
+  inputs: {},
+  compute: (math, outputs) => ({ loss: crossEntropyLoss(math, outputs.logProbs()) }),
+};
+
 /** Windows that the validation loss is measured on. */
 const validationWindows = 64;
 
@@ -46,8 +51,8 @@ export async function trainLanguageModel(options: {
   onProgress(done: number, total: number): Promise<void>;
 }): Promise<{ readonly weights: Weights; readonly log: LanguageModelLog }> {
   const { config, training, corpus, validation, seed } = options;
-  const model = createEagerModel(config, initialWeights(config, ['language-model'], seed));
-  const trainer = createTrainer(model, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 });
+  const model = createLanguageModel(config, initialWeights(config, ['language-model'], seed));
+  const trainer = model.trainer(languageModelLoss, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 });
   const held = windows(validation, validationWindows, training.window, 'validation', seed);
   const validationLoss = (): number => {
     const logProbs = model.responseLogProbs(held, 1);
@@ -75,7 +80,7 @@ export async function trainLanguageModel(options: {
       });
       const { loss } = trainer.step(
         windows(corpus, training.batch, training.window, 'window', seed, index),
-        (outputs) => crossEntropyLoss(outputs.logProbs()),
+        {},
         { learningRate, maxGradientNorm: training.maxGradientNorm, temperature: 1 },
       );
       log.pending.push(loss);

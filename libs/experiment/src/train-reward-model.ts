@@ -1,15 +1,13 @@
 import { seededRandom, shuffled } from '@infalign/core';
 import type { PreferencePair } from '@infalign/datasets';
 import {
-  createEagerModel,
-  createTrainer,
+  createLanguageModel,
   withHeads,
   type LanguageModelConfig,
+  type Loss,
   type Weights,
 } from '@infalign/language-model';
 import { linearSchedule, preferenceLoss } from '@infalign/rl';
-import { slice } from '@tensorflow/tfjs-core';
-
 import { trainResumably } from './train-resumably.js';
 
 /** How a reward model is trained. */
@@ -19,6 +17,14 @@ export interface RewardTraining {
   readonly batch: number;
   readonly learningRate: number;
 }
+
+const rewardModelLoss: Loss = {
+  inputs: {},
+  compute(math, outputs) {
+    const { chosen, rejected } = outputs.preferences();
+    return { loss: preferenceLoss(math, chosen, rejected) };
+  },
+};
 
 /**
  * Trains a reward model on preference pairs (Bradley–Terry), from the weights of a language model.
@@ -35,8 +41,8 @@ export async function trainRewardModel(options: {
   onProgress(done: number, total: number): Promise<void>;
 }): Promise<{ readonly weights: Weights; readonly trainingLoss: number[] }> {
   const { config, training, pairs, seed } = options;
-  const model = createEagerModel(config, withHeads(config, options.weights, ['reward']));
-  const trainer = createTrainer(model, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+  const model = createLanguageModel(config, withHeads(config, options.weights, ['reward']));
+  const trainer = model.trainer(rewardModelLoss, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
   const stepsPerEpoch = Math.ceil(pairs.length / training.batch);
   const steps = training.epochs * stepsPerEpoch;
   let order: { readonly epoch: number; readonly pairs: readonly PreferencePair[] } | undefined;
@@ -58,10 +64,7 @@ export async function trainRewardModel(options: {
           ...batch.map(({ promptTokens, chosen }) => ({ promptTokens, responseTokens: chosen })),
           ...batch.map(({ promptTokens, rejected }) => ({ promptTokens, responseTokens: rejected })),
         ],
-        (outputs) => {
-          const rewards = outputs.rewards();
-          return preferenceLoss(slice(rewards, 0, batch.length), slice(rewards, batch.length, batch.length));
-        },
+        {},
         {
           learningRate: linearSchedule(index, {
             peak: training.learningRate,

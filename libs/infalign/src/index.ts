@@ -1,3 +1,4 @@
+export type { Arithmetic, Operand } from './arithmetic.js';
 export { bootstrapMean, bootstrapMeanDifference, type BootstrapInterval, type BootstrapOptions } from './bootstrap.js';
 export {
   calibrateLeaveOneOut,

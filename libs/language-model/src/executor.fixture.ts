@@ -2,14 +2,7 @@ import * as tf from '@tensorflow/tfjs-node';
 import { InputError, seededRandom } from '@infalign/core';
 import { describe, expect, it } from 'vitest';
 import { parameters, type Head, type LanguageModelConfig, type Weights } from './definition.js';
-import type {
-  AdamSettings,
-  LanguageModel,
-  SampleRequest,
-  Sequence,
-  Trainer,
-  TrainingOutputs,
-} from './language-model.js';
+import type { AdamSettings, LanguageModel, Loss, SampleRequest, Sequence, Trainer } from './language-model.js';
 import { plainLogProbs, plainStates } from './plain-transformer.fixture.js';
 
 /** A small model that has everything: grouped queries, several layers, an output projection of its own. */
@@ -72,6 +65,16 @@ function slope(weights: Weights, name: string, index: number, compute: (weights:
   return (high.result - low.result) / (high.value - low.value);
 }
 
+const textLoss: Loss = {
+  inputs: {},
+  compute: (math, { logProbs }) => ({ loss: math.negative(math.mean(logProbs())) }),
+};
+const policyAndValueLoss: Loss = {
+  inputs: {},
+  compute(math, { logProbs, values }) {
+    return { loss: math.add(math.negative(math.mean(logProbs())), math.mean(math.square(values()))) };
+  },
+};
 const adam: AdamSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const plainSettings = { temperature: 1, topK: 0, topP: 1, maxResponseTokens: 6 };
 const tiedConfig: LanguageModelConfig = { ...smallConfig, tieWordEmbeddings: true };
@@ -105,11 +108,9 @@ function tensorCounts(): number[] {
  * What every executor must do, against an independent implementation in plain loops.
  *
  * @param createModel holds a model on the executor
- * @param createTrainer trains one
  */
 export function describeExecutor<M extends LanguageModel>(
   createModel: (config: LanguageModelConfig, weights: Weights) => M,
-  createTrainer: (model: M, settings: AdamSettings) => Trainer,
 ): void {
   const withModel = <T>(config: LanguageModelConfig, weights: Weights, use: (model: M) => T): T => {
     const model = createModel(config, weights);
@@ -368,15 +369,29 @@ export function describeExecutor<M extends LanguageModel>(
   describe('training', () => {
     const settings = { learningRate: 1e-3, maxGradientNorm: Infinity, temperature: 0.8 };
     /** A loss with a different weight for every output, so that no output can stand in for another. */
-    const mixedLoss = ({ logProbs, values, rewards }: TrainingOutputs): tf.Scalar => {
-      const weighted = (x: tf.Tensor1D, phase: number): tf.Tensor =>
-        tf.sum(tf.mul(x, tf.cos(tf.add(tf.range(0, x.shape[0]), phase))));
-      return tf.add(tf.add(weighted(logProbs(), 0), weighted(tf.square(values()), 1)), weighted(rewards(), 2));
+    const mixedLoss: Loss<'logProbWeights' | 'valueWeights' | 'rewardWeights', 'rewardPart'> = {
+      inputs: { logProbWeights: 'response token', valueWeights: 'response token', rewardWeights: 'sequence' },
+      compute(math, { logProbs, values, rewards }, { logProbWeights, valueWeights, rewardWeights }) {
+        const rewardPart = math.mean(math.multiply(rewards(), rewardWeights));
+        const valuePart = math.mean(math.multiply(math.square(values()), valueWeights));
+        const logProbPart = math.mean(math.multiply(logProbs(), logProbWeights));
+        return { loss: math.add(math.add(logProbPart, valuePart), rewardPart), rewardPart };
+      },
+    };
+    const waves = (count: number, phase: number): Float32Array =>
+      Float32Array.from({ length: count }, (_, index) => 10 * Math.cos(index + phase));
+    const mixedInputs = (sequences: readonly Sequence[]) => {
+      const tokens = sequences.reduce((sum, { responseTokens }) => sum + responseTokens.length, 0);
+      return {
+        logProbWeights: waves(tokens, 0),
+        valueWeights: waves(tokens, 1),
+        rewardWeights: waves(sequences.length, 2),
+      };
     };
     const plainMixedLoss = (config: LanguageModelConfig, weights: Weights, sequences: readonly Sequence[]): number => {
       const outputs = sequences.map((sequence) => plainOutputs(config, weights, sequence, settings.temperature));
       const weighted = (list: number[], phase: number): number =>
-        list.reduce((sum, value, index) => sum + value * Math.cos(index + phase), 0);
+        list.reduce((sum, value, index) => sum + value * 10 * Math.cos(index + phase), 0) / list.length;
       return (
         weighted(
           outputs.flatMap(({ logProbs }) => logProbs),
@@ -400,8 +415,11 @@ export function describeExecutor<M extends LanguageModel>(
       const weights = randomWeights(config, ['language-model', 'value', 'reward'], 9);
       const sequences = someSequences(4, 10);
       withModel(config, weights, (model) => {
-        const trainer = createTrainer(model, { ...adam, beta1: 0 });
-        const { loss, gradientNorm } = trainer.step(sequences, mixedLoss, settings);
+        const trainer = model.trainer(mixedLoss, { ...adam, beta1: 0 });
+        const { loss, rewardPart, gradientNorm } = trainer.step(sequences, mixedInputs(sequences), settings);
+        const rewards = sequences.map((sequence) => plainOutputs(config, weights, sequence, 1).reward);
+        const part = rewards.reduce((sum, reward, row) => sum + reward * 10 * Math.cos(row + 2), 0) / rewards.length;
+        expectClose([rewardPart], [part], 1e-3);
         expectClose([loss], [plainMixedLoss(config, weights, sequences)], 1e-3);
         // From rest, and with β₁ = 0, the first moment is the gradient.
         const gradients = trainer.optimiserState().moments;
@@ -427,8 +445,8 @@ export function describeExecutor<M extends LanguageModel>(
       const weights = randomWeights(smallConfig, ['language-model', 'value', 'reward'], 9);
       const sequences = someSequences(150, 11);
       withModel(smallConfig, weights, (model) => {
-        const trainer = createTrainer(model, { ...adam, beta1: 0 });
-        trainer.step(sequences, mixedLoss, settings);
+        const trainer = model.trainer(mixedLoss, { ...adam, beta1: 0 });
+        trainer.step(sequences, mixedInputs(sequences), settings);
         const gradients = trainer.optimiserState().moments;
         for (const [name, index] of [
           ['model.embed_tokens.weight', 40],
@@ -441,10 +459,26 @@ export function describeExecutor<M extends LanguageModel>(
       });
     });
 
+    it('gives a loss the rewards of the first and of the second half of the sequences', () => {
+      const sequences = someSequences(6, 17);
+      withModel(smallConfig, policyWeights, (model) => {
+        const difference: Loss = {
+          inputs: {},
+          compute(math, outputs) {
+            const { chosen, rejected } = outputs.preferences();
+            return { loss: math.mean(math.multiply(chosen, math.subtract(chosen, rejected))) };
+          },
+        };
+        const rewards = model.rewards(sequences);
+        const expected = [0, 1, 2].reduce((sum, i) => sum + (rewards[i]! * (rewards[i]! - rewards[i + 3]!)) / 3, 0);
+        expectClose([model.trainer(difference, adam).step(sequences, {}, settings).loss], [expected], 1e-4);
+      });
+    });
+
     it('leaves heads alone that the loss does not use', () => {
       withModel(smallConfig, policyWeights, (model) => {
-        const trainer = createTrainer(model, adam);
-        trainer.step(someSequences(3, 12), ({ logProbs }) => tf.neg(tf.mean(logProbs())), settings);
+        const trainer = model.trainer(textLoss, adam);
+        trainer.step(someSequences(3, 12), {}, settings);
         const after = model.weights();
         for (const name of ['value_head.weight', 'value_head.bias', 'score.weight']) {
           expect(after.get(name)!.data).toEqual(policyWeights.get(name)!.data);
@@ -457,8 +491,8 @@ export function describeExecutor<M extends LanguageModel>(
       const sequences = someSequences(4, 10);
       const moments = (maxGradientNorm: number): { gradientNorm: number; data: Float32Array } =>
         withModel(smallConfig, policyWeights, (model) => {
-          const trainer = createTrainer(model, adam);
-          const { gradientNorm } = trainer.step(sequences, mixedLoss, { ...settings, maxGradientNorm });
+          const trainer = model.trainer(mixedLoss, adam);
+          const { gradientNorm } = trainer.step(sequences, mixedInputs(sequences), { ...settings, maxGradientNorm });
           return { gradientNorm, data: trainer.optimiserState().moments.get('first.model.norm.weight')!.data };
         });
       const free = moments(Infinity);
@@ -475,14 +509,18 @@ export function describeExecutor<M extends LanguageModel>(
       const weights = randomWeights(smallConfig, ['language-model'], 13);
       const text = [{ promptTokens: [1], responseTokens: [4, 2, 8, 5, 7, 1, 4, 2, 8, 5, 7] }];
       withModel(smallConfig, weights, (model) => {
-        const trainer = createTrainer(model, adam);
+        const trainer = model.trainer(textLoss, adam);
         let last = Infinity;
         for (let step = 0; step < 60; step++) {
-          last = trainer.step(text, ({ logProbs }) => tf.neg(tf.mean(logProbs())), {
-            learningRate: 0.02,
-            maxGradientNorm: 1,
-            temperature: 1,
-          }).loss;
+          last = trainer.step(
+            text,
+            {},
+            {
+              learningRate: 0.02,
+              maxGradientNorm: 1,
+              temperature: 1,
+            },
+          ).loss;
         }
         expect(last).toBeLessThan(0.05);
         expect(model.responseLogProbs(text, 1)[0]!.reduce((sum, value) => sum + value, 0)).toBeGreaterThan(-0.6);
@@ -497,22 +535,14 @@ export function describeExecutor<M extends LanguageModel>(
 
     it('goes on from its saved state exactly as if it had not stopped', () => {
       const sequences = someSequences(6, 14);
-      const stepOf = (trainer: Trainer): unknown =>
-        trainer.step(
-          sequences,
-          ({ logProbs, values }) => tf.add(tf.neg(tf.mean(logProbs())), tf.mean(tf.square(values()))),
-          {
-            ...settings,
-            maxGradientNorm: 1,
-          },
-        );
+      const stepOf = (trainer: Trainer): unknown => trainer.step(sequences, {}, { ...settings, maxGradientNorm: 1 });
       const whole = withModel(smallConfig, policyWeights, (model) => {
-        const trainer = createTrainer(model, adam);
+        const trainer = model.trainer(policyAndValueLoss, adam);
         for (let step = 0; step < 4; step++) stepOf(trainer);
         return { weights: model.weights(), state: trainer.optimiserState() };
       });
       const half = withModel(smallConfig, policyWeights, (model) => {
-        const trainer = createTrainer(model, adam);
+        const trainer = model.trainer(policyAndValueLoss, adam);
         for (let step = 0; step < 2; step++) stepOf(trainer);
         return { weights: model.weights(), state: trainer.optimiserState() };
       });
@@ -521,7 +551,7 @@ export function describeExecutor<M extends LanguageModel>(
         randomWeights(smallConfig, ['language-model', 'value', 'reward'], 99),
         (model) => {
           model.load(half.weights);
-          const trainer = createTrainer(model, adam);
+          const trainer = model.trainer(policyAndValueLoss, adam);
           trainer.load(half.state);
           for (let step = 0; step < 2; step++) stepOf(trainer);
           return { weights: model.weights(), state: trainer.optimiserState() };
@@ -534,10 +564,12 @@ export function describeExecutor<M extends LanguageModel>(
 
     it('refuses to take a step that would write infinite weights', () => {
       withModel(smallConfig, policyWeights, (model) => {
-        const trainer = createTrainer(model, adam);
-        expect(() =>
-          trainer.step(someSequences(2, 1), ({ logProbs }) => tf.mul(tf.sum(logProbs()), Infinity), settings),
-        ).toThrow(InputError);
+        const infinite: Loss = {
+          inputs: {},
+          compute: (math, { logProbs }) => ({ loss: math.multiply(math.mean(logProbs()), Infinity) }),
+        };
+        const trainer = model.trainer(infinite, adam);
+        expect(() => trainer.step(someSequences(2, 1), {}, settings)).toThrow(InputError);
         expect(model.weights()).toEqual(policyWeights);
       });
     });
@@ -582,18 +614,22 @@ export function describeExecutor<M extends LanguageModel>(
         sequences.map(({ promptTokens }, index) => ({ promptTokens, randomSeed: [index] })),
         plainSettings,
       );
-      trainer.step(sequences, ({ logProbs, values }) => tf.add(tf.mean(logProbs()), tf.mean(values())), {
-        learningRate: 1e-4,
-        maxGradientNorm: 1,
-        temperature: 1,
-      });
+      trainer.step(
+        sequences,
+        {},
+        {
+          learningRate: 1e-4,
+          maxGradientNorm: 1,
+          temperature: 1,
+        },
+      );
       expect(() => model.values([{ promptTokens: [], responseTokens: [] }])).toThrow();
       model.load(model.weights());
     };
-    withModel(smallConfig, policyWeights, (model) => useAll(model, createTrainer(model, adam)));
+    withModel(smallConfig, policyWeights, (model) => useAll(model, model.trainer(policyAndValueLoss, adam)));
     const before = tensorCounts();
     const model = createModel(smallConfig, policyWeights);
-    const trainer = createTrainer(model, adam);
+    const trainer = model.trainer(policyAndValueLoss, adam);
     useAll(model, trainer);
     const inUse = tensorCounts();
     for (let round = 0; round < 3; round++) useAll(model, trainer);

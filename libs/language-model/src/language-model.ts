@@ -1,4 +1,4 @@
-import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Arithmetic } from '@infalign/core';
 import type { LanguageModelConfig, Weights } from './definition.js';
 
 /** A prompt and a response to it, as token ids; each of at least one token. */
@@ -63,18 +63,46 @@ export interface LanguageModel {
   weights(): Weights;
   /** Replaces the weights. @throws InputError if a weight is missing or of another shape */
   load(weights: Weights): void;
-  /** Frees the memory of the weights; the model cannot be used any more. */
+  /**
+   * Something that trains these weights.
+   *
+   * @param loss what is minimised
+   */
+  trainer<Input extends string, Statistic extends string>(
+    loss: Loss<Input, Statistic>,
+    adam: AdamSettings,
+  ): Trainer<Input, Statistic>;
+  /** Frees the memory of the weights, and of its trainers; neither can be used any more. */
   dispose(): void;
 }
 
-/** What a loss is made of: differentiable, gathered at the response positions of all sequences, in order, unpadded. */
-export interface TrainingOutputs {
-  /** log π of the response tokens, shape [n], n the number of response tokens of all sequences. */
-  logProbs(): Tensor1D;
+/** What a model gives for a batch of n response tokens in s sequences: differentiable, in the order of the sequences. */
+export interface TrainingOutputs<T> {
+  /** log π of the response tokens, shape [n]. */
+  logProbs(): T;
   /** The value head in the states before the response tokens, shape [n]. */
-  values(): Tensor1D;
-  /** The reward head at the last tokens, shape [number of sequences]. */
-  rewards(): Tensor1D;
+  values(): T;
+  /** The reward head at the last tokens, shape [s]. */
+  rewards(): T;
+  /** The rewards of the first half of the sequences, and of the second half, shape [s/2] each. */
+  preferences(): { readonly chosen: T; readonly rejected: T };
+}
+
+/**
+ * A loss, written once for every executor.
+ *
+ * @typeParam Input names of what comes with every batch
+ * @typeParam Statistic names of what is reported beside the loss
+ */
+export interface Loss<Input extends string = never, Statistic extends string = never> {
+  /** What comes with every batch: one number for every response token, shape [n], or for every sequence, shape [s]. */
+  readonly inputs: Readonly<Record<Input, 'response token' | 'sequence'>>;
+  /** The loss, and statistics; tensors without axes. Called as often as an executor likes. */
+  compute<T>(
+    math: Arithmetic<T>,
+    outputs: TrainingOutputs<T>,
+    inputs: Readonly<Record<Input, T>>,
+  ): Readonly<Record<Statistic | 'loss', T>>;
 }
 
 /** One optimiser step's settings. */
@@ -101,18 +129,18 @@ export interface OptimiserState {
 }
 
 /** Trains the weights of one model. */
-export interface Trainer {
+export interface Trainer<Input extends string = never, Statistic extends string = never> {
   /**
-   * One optimiser step on a loss, which is called once.
+   * One optimiser step.
    *
-   * @returns the loss, and the gradient norm before clipping
-   * @throws InputError if one of them is not finite: the weights are left as they are
+   * @returns the loss and its statistics, and the gradient norm before clipping
+   * @throws InputError if one of loss and norm is not finite: the weights are left as they are
    */
   step(
     sequences: readonly Sequence[],
-    loss: (outputs: TrainingOutputs) => Scalar,
+    inputs: Readonly<Record<Input, Float32Array>>,
     settings: TrainingStep,
-  ): { readonly loss: number; readonly gradientNorm: number };
+  ): Readonly<Record<Statistic | 'loss' | 'gradientNorm', number>>;
   optimiserState(): OptimiserState;
   load(state: OptimiserState): void;
 }

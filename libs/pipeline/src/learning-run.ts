@@ -1,6 +1,6 @@
 import type { LearningStatistics, PolicyVersion } from '@infalign/contracts';
 import { decodeSafetensors, encodeSafetensors, type CheckpointStore } from '@infalign/checkpoint';
-import { createEagerModel, createTrainer, pretrainedFiles, withHeads } from '@infalign/language-model';
+import { createLanguageModel, pretrainedFiles, withHeads } from '@infalign/language-model';
 import type { RolloutStream, Worker } from '@infalign/rollout-stream';
 import {
   createPpoLearner,
@@ -121,15 +121,15 @@ function createLearner(
 ): { readonly learner: PpoLearner; readonly dispose: () => void } {
   const { ppo } = experiment;
   const heads = ppo.advantages === 'value' ? (['language-model', 'value'] as const) : (['language-model'] as const);
-  const policy = createEagerModel(base.config, withHeads(base.config, base.weights, heads));
+  const policy = createLanguageModel(base.config, withHeads(base.config, base.weights, heads));
   const beta = initialBeta(policyRun!);
   const klStrength: KlStrength =
     policyRun!.targetKl === undefined ? { beta } : { targetKl: policyRun!.targetKl, initialBeta: beta };
-  const trainer = createTrainer(policy, { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon });
-  const reference = createEagerModel(base.config, base.weights);
+  const adam = { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon };
+  const reference = createLanguageModel(base.config, base.weights);
   const seed = runSeed(experiment, policyRun);
   return {
-    learner: createPpoLearner({ policy, trainer, reference, settings: ppo, klStrength, seed }),
+    learner: createPpoLearner({ policy, adam, reference, settings: ppo, klStrength, seed }),
     dispose() {
       policy.dispose();
       reference.dispose();

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CheckpointReference } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
-import { createEagerModel, type LanguageModel } from '@infalign/language-model';
+import { createLanguageModel, type LanguageModel } from '@infalign/language-model';
 import { readStored } from './read-stored.js';
 import { modelOf } from './stored-model.js';
 
@@ -39,7 +39,7 @@ export function createModelCache(store: CheckpointStore, capacity: number): Mode
         kept.delete(oldest);
         model.dispose();
       }
-      kept.set(contentHash, createEagerModel(stored.config, stored.weights));
+      kept.set(contentHash, createLanguageModel(stored.config, stored.weights));
     }
     return references.map(({ contentHash }) => {
       const model = kept.get(contentHash)!;

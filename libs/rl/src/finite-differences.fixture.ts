@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 
 /** The gradient of a scalar function at x by autodiff and by central differences, both shape [n]. */
 export function bothGradients(
-  loss: (x: tf.Tensor1D) => tf.Scalar,
+  loss: (x: tf.Tensor1D) => tf.Tensor,
   x: readonly number[],
 ): { autodiff: number[]; differences: number[] } {
   const step = 1e-2;

@@ -8,7 +8,7 @@ export {
   type GeneralisedAdvantageSettings,
 } from './advantages.js';
 export { crossEntropyLoss, preferenceLoss } from './losses.js';
-export { clippedPolicyLoss, clippedValueLoss, ratioStatistics, type RatioStatistics } from './ppo.js';
+export { clipFraction, clippedPolicyLoss, clippedValueLoss } from './ppo.js';
 export { linearSchedule, type LinearScheduleSettings } from './schedules.js';
 export { initialTargetKlState, updateTargetKl, type TargetKlState } from './target-kl.js';
 export { tokenRewards } from './token-rewards.js';

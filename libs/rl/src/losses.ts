@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type { Arithmetic } from '@infalign/core';
 
 /**
  * The Bradley–Terry negative log-likelihood of preferences: mean_i −log σ(r_chosen,i − r_rejected,i), computed as a
@@ -9,10 +9,11 @@ import * as tf from '@tensorflow/tfjs-core';
  * @param rejectedRewards shape [n]
  * @returns scalar
  */
-export function preferenceLoss(chosenRewards: tf.Tensor1D, rejectedRewards: tf.Tensor1D): tf.Scalar {
-  const margin = tf.sub(rejectedRewards, chosenRewards);
-  // max(m, 0) + log(1 + e^{−|m|}); tf.softplus switches to its asymptotes early and is off by 1e-4 there.
-  return tf.mean(tf.add(tf.relu(margin), tf.log1p(tf.exp(tf.neg(tf.abs(margin))))));
+export function preferenceLoss<T>(math: Arithmetic<T>, chosenRewards: T, rejectedRewards: T): T {
+  const margin = math.subtract(rejectedRewards, chosenRewards);
+  // max(m, 0) + log(1 + e^{−|m|})
+  const correction = math.logarithmOfOnePlus(math.exponential(math.negative(math.absolute(margin))));
+  return math.mean(math.add(math.relu(margin), correction));
 }
 
 /**
@@ -21,6 +22,6 @@ export function preferenceLoss(chosenRewards: tf.Tensor1D, rejectedRewards: tf.T
  * @param targetLogProbs log π of each target token, shape [n]
  * @returns scalar
  */
-export function crossEntropyLoss(targetLogProbs: tf.Tensor1D): tf.Scalar {
-  return tf.neg(tf.mean(targetLogProbs));
+export function crossEntropyLoss<T>(math: Arithmetic<T>, targetLogProbs: T): T {
+  return math.negative(math.mean(targetLogProbs));
 }

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type { Arithmetic } from '@infalign/core';
 
 /**
  * PPO's clipped policy loss, averaged over tokens.
@@ -14,16 +14,31 @@ import * as tf from '@tensorflow/tfjs-core';
  * @param clipEpsilon ε > 0
  * @returns scalar
  */
-export function clippedPolicyLoss(
-  logProbs: tf.Tensor1D,
-  oldLogProbs: tf.Tensor1D,
-  advantages: tf.Tensor1D,
+export function clippedPolicyLoss<T>(
+  math: Arithmetic<T>,
+  logProbs: T,
+  oldLogProbs: T,
+  advantages: T,
   clipEpsilon: number,
-): tf.Scalar {
-  const ratio = tf.exp(tf.sub(logProbs, oldLogProbs));
-  const clipped = tf.clipByValue(ratio, 1 - clipEpsilon, 1 + clipEpsilon);
-  const negated = tf.neg(advantages);
-  return tf.mean(tf.maximum(tf.mul(negated, ratio), tf.mul(negated, clipped)));
+): T {
+  const ratio = math.exponential(math.subtract(logProbs, oldLogProbs));
+  const clipped = math.clip(ratio, 1 - clipEpsilon, 1 + clipEpsilon);
+  const negated = math.negative(advantages);
+  return math.mean(math.maximum(math.multiply(negated, ratio), math.multiply(negated, clipped)));
+}
+
+/**
+ * The share of tokens whose probability ratio lies outside [1−ε, 1+ε], in [0, 1]: how far an update has moved the policy from the one
+ * that sampled.
+ *
+ * @param logProbs log π of the tokens, shape [n]
+ * @param oldLogProbs log π_old of the same tokens, shape [n]
+ * @param clipEpsilon ε > 0
+ * @returns scalar
+ */
+export function clipFraction<T>(math: Arithmetic<T>, logProbs: T, oldLogProbs: T, clipEpsilon: number): T {
+  const ratio = math.exponential(math.subtract(logProbs, oldLogProbs));
+  return math.mean(math.positive(math.subtract(math.absolute(math.subtract(ratio, 1)), clipEpsilon)));
 }
 
 /**
@@ -40,55 +55,9 @@ export function clippedPolicyLoss(
  * @param clipEpsilon ε > 0, in units of the reward
  * @returns scalar
  */
-export function clippedValueLoss(
-  values: tf.Tensor1D,
-  oldValues: tf.Tensor1D,
-  returns: tf.Tensor1D,
-  clipEpsilon: number,
-): tf.Scalar {
-  const clipped = tf.add(oldValues, tf.clipByValue(tf.sub(values, oldValues), -clipEpsilon, clipEpsilon));
-  const squares = tf.maximum(tf.square(tf.sub(values, returns)), tf.square(tf.sub(clipped, returns)));
-  return tf.mul(0.5, tf.mean(squares));
-}
-
-/** How far one update moved the policy from the one that sampled. */
-export interface RatioStatistics {
-  /** Share of tokens whose ratio lies outside [1−ε, 1+ε], in [0, 1]. */
-  readonly clipFraction: number;
-  /** Mean of (ρ − 1) − log ρ: the k3 estimate of KL(π_old ‖ π) per token, in nats, ≥ 0. */
-  readonly approxKl: number;
-  /** Mean of ρ; 1 in expectation. */
-  readonly meanRatio: number;
-}
-
-/**
- * Statistics of the probability ratios ρ = π/π_old.
- *
- * @param logProbs log π of the tokens, shape [n], n ≥ 1
- * @param oldLogProbs log π_old, shape [n]
- * @param clipEpsilon ε > 0
- * @throws Error if the shapes differ or are empty
- */
-export function ratioStatistics(
-  logProbs: ArrayLike<number>,
-  oldLogProbs: ArrayLike<number>,
-  clipEpsilon: number,
-): RatioStatistics {
-  const n = logProbs.length;
-  if (n === 0 || n !== oldLogProbs.length) {
-    throw new Error(
-      `log-probs [${String(n)}] and old log-probs [${String(oldLogProbs.length)}] must agree, and not be empty`,
-    );
-  }
-  let clipped = 0;
-  let approxKl = 0;
-  let ratios = 0;
-  for (let i = 0; i < n; i++) {
-    const logRatio = logProbs[i]! - oldLogProbs[i]!;
-    const ratioMinusOne = Math.expm1(logRatio);
-    if (Math.abs(ratioMinusOne) > clipEpsilon) clipped++;
-    approxKl += ratioMinusOne - logRatio;
-    ratios += 1 + ratioMinusOne;
-  }
-  return { clipFraction: clipped / n, approxKl: approxKl / n, meanRatio: ratios / n };
+export function clippedValueLoss<T>(math: Arithmetic<T>, values: T, oldValues: T, returns: T, clipEpsilon: number): T {
+  const moved = math.clip(math.subtract(values, oldValues), -clipEpsilon, clipEpsilon);
+  const clipped = math.add(oldValues, moved);
+  const error = math.square(math.subtract(values, returns));
+  return math.multiply(0.5, math.mean(math.maximum(error, math.square(math.subtract(clipped, returns)))));
 }

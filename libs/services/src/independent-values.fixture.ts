@@ -1,4 +1,4 @@
-import { createEagerModel, type EagerModel } from '@infalign/language-model';
+import { createLanguageModel, type LanguageModel } from '@infalign/language-model';
 import { readModel } from '@infalign/pipeline';
 
 /** The calibrated reward, by its definition: the share of references below, ties one half. */
@@ -23,9 +23,9 @@ export function standardFrontier(rate: number): { readonly kl: number; readonly 
 }
 
 /** Uses a model of the store in this process. @param folder of its checkpoint */
-export function withModel(folder: string, use: (model: EagerModel, config: EagerModel['config']) => void): void {
+export function withModel(folder: string, use: (model: LanguageModel, config: LanguageModel['config']) => void): void {
   const { config, weights } = readModel(folder);
-  const model = createEagerModel(config, weights);
+  const model = createLanguageModel(config, weights);
   use(model, config);
   model.dispose();
 }

@@ -28,6 +28,7 @@ export {
   moveRows,
   multiply,
   negative,
+  positive,
   range,
   reciprocalSquareRoot,
   relu,

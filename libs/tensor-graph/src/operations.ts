@@ -122,6 +122,11 @@ export function clip(x: GraphTensor, low: number, high: number): GraphTensor {
   return minimum(maximum(x, low), high);
 }
 
+/** 1 where x is above 0, and 0 elsewhere; float32. It has no gradient. */
+export function positive(x: GraphTensor): GraphTensor {
+  return cast(elementwise('Greater', x, 0, 'bool'), 'float32');
+}
+
 /** Takes `a` where the condition holds and `b` elsewhere; all broadcast. */
 export function select(condition: GraphTensor, a: Operand, b: Operand): GraphTensor {
   const graph = condition.graph;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { hasCheckpoint, publishCheckpoint, readCheckpoint } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import { vaderPairs, type PreferencePair, type Prompt } from '@infalign/datasets';
-import { createEagerModel, type Tokenizer } from '@infalign/language-model';
+import { createLanguageModel, type Tokenizer } from '@infalign/language-model';
 import { checkpointNames, readModel, readText, stepNames, type StoredText } from '@infalign/pipeline';
 import type { Experiment } from '@infalign/run-config';
 import type { StepContext } from '../step-context.js';
@@ -94,7 +94,7 @@ async function sampledPairs(
     return JSON.parse(readCheckpoint(store).files.get('pairs.json')!.toString()) as PreferencePair[];
   }
   const base = readModel(join(folder.step(stepNames.base), 'model'));
-  const policy = createEagerModel(base.config, base.weights);
+  const policy = createLanguageModel(base.config, base.weights);
   const pairs: PreferencePair[] = [];
   const prompts = text.prompts[name];
   const found = growingPreferences(wanted);

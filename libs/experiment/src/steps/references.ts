@@ -1,5 +1,5 @@
 import { Purpose, type CalibrationState, type ScoredRollout } from '@infalign/contracts';
-import { createEagerModel, type LanguageModel } from '@infalign/language-model';
+import { createLanguageModel, type LanguageModel } from '@infalign/language-model';
 import { checkpointNames, readModel, readText, stepNames } from '@infalign/pipeline';
 import { topics } from '@infalign/rollout-stream';
 import { rankedResponses, type RankedResponse } from '../ranked-responses.js';
@@ -89,7 +89,7 @@ export const heldOutReferencesStep: StepBody = async (context) => {
 async function agreement(context: StepContext): Promise<number> {
   const model = (name: string): LanguageModel => {
     const { config, weights } = readModel(context.folder.step(name));
-    return createEagerModel(config, weights);
+    return createLanguageModel(config, weights);
   };
   const [reward, judge] = [model(checkpointNames.rewardModel), model(checkpointNames.judge)];
   const stored = await Promise.all([preferences('reward', context), preferences('judge', context)]);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { bootstrapMean } from '@infalign/core';
 import type { PreferencePair } from '@infalign/datasets';
-import { createEagerModel, type LanguageModel } from '@infalign/language-model';
+import { createLanguageModel, type LanguageModel } from '@infalign/language-model';
 import { readModel, stepNames, storeModel } from '@infalign/pipeline';
 import { parameterCount } from '../model-config.js';
 import type { StepBody } from '../step-context.js';
@@ -37,7 +37,7 @@ export function rewardModelStep(name: RewardModelName): StepBody {
     });
     storeModel(join(place, 'model'), { ...start, weights });
     forgetTraining(place);
-    const model = createEagerModel(start.config, weights);
+    const model = createLanguageModel(start.config, weights);
     const right = margins(model, heldOut).map((margin) => (margin > 0 ? 1 : margin === 0 ? 0.5 : 0));
     model.dispose();
     const { mean, low, high } = bootstrapMean(right, { seed: experiment.seed });

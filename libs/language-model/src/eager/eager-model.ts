@@ -3,6 +3,7 @@ import { checkWeights, type LanguageModelConfig, type Weights } from '../definit
 import type { LanguageModel, SampledResponse, SampleRequest, Sequence } from '../language-model.js';
 import { inChunks, packBatch, unpack, type PackedBatch } from './batching.js';
 import { decode } from './decoding.js';
+import { createEagerTrainer } from './eager-trainer.js';
 import { targetLogProbs } from './operations.js';
 import { finalNorm, outputProjection, rotaryTables, transform, type WeightTensor } from './transformer.js';
 
@@ -116,6 +117,7 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
         tf.tidy(() => variable.assign(tf.tensor(data, [...shape], 'float32')));
       }
     },
+    trainer: (loss, adam) => createEagerTrainer(model, loss, adam),
     dispose: () => {
       for (const variable of variables.values()) variable.dispose();
       tables.cos.dispose();

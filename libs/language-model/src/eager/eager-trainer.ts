@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { InputError } from '@infalign/core';
 import type { Weights } from '../definition.js';
-import type { AdamSettings, Trainer } from '../language-model.js';
+import type { AdamSettings, Loss, Trainer } from '../language-model.js';
+import { eagerArithmetic } from './arithmetic.js';
 import { packBatch } from './batching.js';
 import type { EagerModel } from './eager-model.js';
 
@@ -9,7 +10,11 @@ import type { EagerModel } from './eager-model.js';
  * Trains an eager model with Adam. The weights' master copy and Adam's moments are plain arrays: one loop over them is
  * several times faster than the same arithmetic in tensor operations.
  */
-export function createTrainer(model: EagerModel, adam: AdamSettings): Trainer {
+export function createEagerTrainer<Input extends string, Statistic extends string>(
+  model: EagerModel,
+  loss: Loss<Input, Statistic>,
+  adam: AdamSettings,
+): Trainer<Input, Statistic> {
   const memory = new Map(
     [...model.variables].map(([name, variable]) => [
       name,
@@ -19,18 +24,34 @@ export function createTrainer(model: EagerModel, adam: AdamSettings): Trainer {
   let steps = 0;
 
   return {
-    step(sequences, loss, { learningRate, maxGradientNorm, temperature }) {
+    step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
       const batch = packBatch(sequences, model.config.maxPositions);
       const variables = [...model.variables.values()];
+      const reported: Record<string, number> = {};
       const { value, grads } = tf.tidy(() =>
         tf.variableGrads(() => {
           let states: tf.Tensor2D | undefined;
           const responseStates = (): tf.Tensor2D => (states ??= model.responseStates(batch));
-          return loss({
+          const rewards = (): tf.Tensor1D => model.rewardsOf(batch);
+          const outputs = {
             logProbs: () => model.logProbsIn(responseStates(), batch, temperature),
             values: () => model.valuesIn(responseStates()),
-            rewards: () => model.rewardsOf(batch),
-          });
+            rewards,
+            preferences() {
+              const [chosen, rejected] = tf.split(rewards(), 2) as [tf.Tensor1D, tf.Tensor1D];
+              return { chosen, rejected };
+            },
+          };
+          const given = Object.fromEntries(
+            Object.entries<Float32Array>(inputs).map(([name, values]) => [name, tf.tensor1d(values)]),
+          ) as Record<Input, tf.Tensor>;
+          const computed: Readonly<Record<string, tf.Tensor>> = loss.compute<tf.Tensor>(
+            eagerArithmetic,
+            outputs,
+            given,
+          );
+          for (const [name, tensor] of Object.entries(computed)) reported[name] = tensor.dataSync()[0]!;
+          return computed['loss'] as tf.Scalar;
         }, variables),
       );
       const gradients = new Map<string, Float32Array>();
@@ -42,15 +63,16 @@ export function createTrainer(model: EagerModel, adam: AdamSettings): Trainer {
         gradients.set(name, gradient);
         for (let index = 0; index < gradient.length; index++) squares += gradient[index]! * gradient[index]!;
       }
-      const result = { loss: value.dataSync()[0]!, gradientNorm: Math.sqrt(squares) };
+      const gradientNorm = Math.sqrt(squares);
+      const result = { ...reported, gradientNorm } as Record<Statistic | 'loss' | 'gradientNorm', number>;
       tf.dispose([value, grads]);
       if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
         throw new InputError(
-          `training diverged: loss ${result.loss}, gradient norm ${result.gradientNorm}; lower the learning rate`,
+          `training diverged: loss ${result.loss}, gradient norm ${gradientNorm}; lower the learning rate`,
         );
       }
       steps++;
-      const scale = Math.min(1, maxGradientNorm / result.gradientNorm);
+      const scale = Math.min(1, maxGradientNorm / gradientNorm);
       for (const [name, gradient] of gradients) {
         const variable = model.variables.get(name)!;
         const weights = variable.dataSync<'float32'>();

@@ -12,7 +12,7 @@ import {
   type ScoredRollout,
 } from '@infalign/contracts';
 import {
-  createEagerModel,
+  createLanguageModel,
   initialWeights,
   type LanguageModel,
   type LanguageModelConfig,
@@ -48,7 +48,7 @@ function model(seed: number): LanguageModel {
   for (const { shape, data } of weights.values()) {
     if (shape.length > 1) data.forEach((weight, index) => (data[index] = 20 * weight));
   }
-  return createEagerModel(config, weights);
+  return createLanguageModel(config, weights);
 }
 
 export const policy = model(1);

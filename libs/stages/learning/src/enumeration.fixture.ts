@@ -1,8 +1,7 @@
 import { CalibrationSource, Purpose, type CalibratedRollout } from '@infalign/contracts';
 import { seededRandom, type Transformation } from '@infalign/core';
 import {
-  createEagerModel,
-  createTrainer,
+  createLanguageModel,
   initialWeights,
   type LanguageModel,
   type LanguageModelConfig,
@@ -60,7 +59,7 @@ export function enumeratedTask(seed: number): EnumeratedTask {
       { shape, data: name.includes('norm') ? data : data.map((weight) => 8 * weight) },
     ]),
   );
-  const reference = createEagerModel(config, weights);
+  const reference = createLanguageModel(config, weights);
   const referenceProbabilities = responseProbabilities(reference);
   const random = seededRandom('rewards', seed);
   const rewards = promptTokens.map(() => responses.map(() => Math.round(4 * random.normal()) / 4));
@@ -187,10 +186,10 @@ export function sampledRollouts(
 
 /** A learner on the task's policy, at its beginning. */
 export function learnerOf(task: EnumeratedTask, training: Training): { learner: PpoLearner; policy: LanguageModel } {
-  const policy = createEagerModel(config, task.weights);
-  const trainer = createTrainer(policy, { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 });
+  const policy = createLanguageModel(config, task.weights);
+  const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
   const { settings, klStrength, seed } = training;
-  const parts = { policy, trainer, reference: task.reference, settings, klStrength, seed };
+  const parts = { policy, adam, reference: task.reference, settings, klStrength, seed };
   return { learner: createPpoLearner(parts), policy };
 }
 

@@ -10,13 +10,7 @@ import {
   type PolicyVersion,
   type SamplingRequest,
 } from '@infalign/contracts';
-import {
-  createEagerModel,
-  createTrainer,
-  initialWeights,
-  type LanguageModelConfig,
-  type Weights,
-} from '@infalign/language-model';
+import { createLanguageModel, initialWeights, type LanguageModelConfig, type Weights } from '@infalign/language-model';
 import {
   openEmbeddedStream,
   outgoing,
@@ -143,12 +137,12 @@ export async function startLearning(partitions: number, maxStaleness = 0): Promi
     announced,
     async learner(over = stream) {
       const writer = await over.writer(learnerName(runId));
-      const policy = createEagerModel(config, baseWeights);
-      const reference = createEagerModel(config, baseWeights);
+      const policy = createLanguageModel(config, baseWeights);
+      const reference = createLanguageModel(config, baseWeights);
       models.push(policy, reference);
-      const trainer = createTrainer(policy, { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 });
+      const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
       const klStrength = { targetKl: 0.3, initialBeta: 1 };
-      const learner = createPpoLearner({ policy, trainer, reference, settings, klStrength, seed: 5 });
+      const learner = createPpoLearner({ policy, adam, reference, settings, klStrength, seed: 5 });
       const latest = (await announced()).at(-1);
       const stored = latest && checkpoints.get(`${latest.checkpoint}/${latest.contentHash}`)!;
       if (stored) learner.restore(stored.snapshot);
@@ -203,7 +197,7 @@ export function changedRollout(
 
 /** What sampler, scorer and calibrator make of a request. The more often token 5 comes, the better. */
 function calibratedRollouts(request: SamplingRequest, weights: Weights): CalibratedRollout[] {
-  const model = createEagerModel(config, weights);
+  const model = createLanguageModel(config, weights);
   const { seed, promptId, policyVersion, firstSampleIndex, promptTokens, temperature, topK, topP } = request;
   const indices = Array.from({ length: request.samples }, (_, index) => firstSampleIndex + index);
   const responses = model.sample(

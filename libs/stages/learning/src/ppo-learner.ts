@@ -1,16 +1,12 @@
-import { tensor1d, add, mul, type Scalar } from '@tensorflow/tfjs-core';
 import type { CalibratedRollout, LearningStatistics, SampledRollout } from '@infalign/contracts';
 import { estimateKl, InputError, seededRandom, shuffled, type KlEstimate } from '@infalign/core';
-import type { LanguageModel, OptimiserState, Trainer, TrainingOutputs, Weights } from '@infalign/language-model';
+import type { AdamSettings, LanguageModel, OptimiserState, Weights } from '@infalign/language-model';
 import {
   clippedImportanceWeights,
-  clippedPolicyLoss,
-  clippedValueLoss,
   generalisedAdvantages,
   initialTargetKlState,
   leaveOneOutAdvantages,
   linearSchedule,
-  ratioStatistics,
   tokenRewards,
   updateTargetKl,
   whiten,
@@ -18,9 +14,10 @@ import {
   type TargetKlState,
 } from '@infalign/rl';
 import { flattened, indicesByPrompt, learningRollouts, unflattened, type LearningRollout } from './batch.js';
+import { ppoLoss, type PpoLossSettings } from './ppo-loss.js';
 
 /** How PPO learns. */
-export interface PpoSettings {
+export interface PpoSettings extends PpoLossSettings {
   /** Iterations of the whole run: the learning rate rises over the first tenth of them, then decays linearly to zero. */
   readonly iterations: number;
   /** Passes over the rollouts of an iteration. */
@@ -29,12 +26,6 @@ export interface PpoSettings {
   readonly minibatches: number;
   /** Of the iteration in which it is highest. */
   readonly learningRate: number;
-  /** Clip range of the probability ratio. */
-  readonly clipEpsilon: number;
-  /** Clip range of the value around its value at sampling. */
-  readonly valueClipEpsilon: number;
-  /** Weight of the value loss. */
-  readonly valueCoefficient: number;
   /** Discount a token. */
   readonly gamma: number;
   /** λ of generalised advantage estimation. */
@@ -64,9 +55,9 @@ export type KlStrength =
 
 /** What a learner is made of. */
 export interface PpoLearnerParts {
-  /** The policy, which `trainer` trains; with a value head where advantages are taken from it. */
+  /** The policy, which learns; with a value head where advantages are taken from it. */
   readonly policy: LanguageModel;
-  readonly trainer: Trainer;
+  readonly adam: AdamSettings;
   /** πref. Never changes. */
   readonly reference: LanguageModel;
   readonly settings: PpoSettings;
@@ -110,7 +101,8 @@ export interface PpoLearner {
  * Rewards are used as they come: whitening them would rescale Φ, and so change β.
  */
 export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
-  const { policy, trainer, reference, settings, klStrength, seed } = parts;
+  const { policy, adam, reference, settings, klStrength, seed } = parts;
+  const trainer = policy.trainer(ppoLoss(settings), adam);
   const schedule = {
     peak: 1,
     final: 0,
@@ -158,24 +150,26 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
       }
       const advantages = unflattened(whitened, lengths);
 
-      const steps: StepStatistics[] = [];
+      const steps: ReturnType<typeof trainer.step>[] = [];
       for (let epoch = 0; epoch < settings.epochs; epoch++) {
         const order = shuffled([...rollouts.keys()], seededRandom('ppo-order', seed, iteration, epoch));
         for (const indices of split(order, settings.minibatches)) {
           const pick = <Item>(items: readonly Item[]): Item[] => indices.map((index) => items[index]!);
           steps.push(
-            learnMinibatch({
-              sequences: pick(sequences),
-              oldLogProbs: flattened(pick(logProbs)),
-              advantages: flattened(pick(advantages)),
-              oldValues: values && flattened(pick(values)),
-              returns: flattened(pick(estimates).map((each) => each.returns)),
-              step: {
+            trainer.step(
+              pick(sequences),
+              {
+                oldLogProbs: flattened(pick(logProbs)),
+                advantages: flattened(pick(advantages)),
+                oldValues: flattened(pick(values ?? logProbs)),
+                returns: flattened(pick(estimates).map((each) => each.returns)),
+              },
+              {
                 learningRate: relativeRate * settings.learningRate,
                 maxGradientNorm: settings.maxGradientNorm,
                 temperature,
               },
-            }),
+            ),
           );
         }
       }
@@ -206,41 +200,6 @@ export function createPpoLearner(parts: PpoLearnerParts): PpoLearner {
       targetKl = snapshot.targetKl;
     },
   };
-
-  function learnMinibatch(minibatch: Minibatch): StepStatistics {
-    const { sequences, oldLogProbs, advantages, oldValues, returns, step } = minibatch;
-    const { clipEpsilon, valueClipEpsilon, valueCoefficient } = settings;
-    const statistics = { clipFraction: 0, policyLoss: 0, valueLoss: 0 };
-    const loss = (outputs: TrainingOutputs): Scalar => {
-      const logProbs = outputs.logProbs();
-      statistics.clipFraction = ratioStatistics(logProbs.dataSync(), oldLogProbs, clipEpsilon).clipFraction;
-      const policyLoss = clippedPolicyLoss(logProbs, tensor1d(oldLogProbs), tensor1d(advantages), clipEpsilon);
-      statistics.policyLoss = policyLoss.dataSync()[0]!;
-      if (!oldValues) return policyLoss;
-      const valueLoss = clippedValueLoss(outputs.values(), tensor1d(oldValues), tensor1d(returns), valueClipEpsilon);
-      statistics.valueLoss = valueLoss.dataSync()[0]!;
-      return add(policyLoss, mul(valueCoefficient, valueLoss));
-    };
-    const { gradientNorm } = trainer.step(sequences, loss, step);
-    return { ...statistics, gradientNorm };
-  }
-}
-
-interface Minibatch {
-  readonly sequences: Parameters<Trainer['step']>[0];
-  readonly oldLogProbs: Float32Array;
-  readonly advantages: Float32Array;
-  /** Undefined where no value head takes part. */
-  readonly oldValues: Float32Array | undefined;
-  readonly returns: Float32Array;
-  readonly step: Parameters<Trainer['step']>[2];
-}
-
-interface StepStatistics {
-  readonly clipFraction: number;
-  readonly policyLoss: number;
-  readonly valueLoss: number;
-  readonly gradientNorm: number;
 }
 
 function againstValues(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { InputError } from '@infalign/core';
 import { Purpose, type DeadLetter, type SampledRollout, type SamplingRequest } from '@infalign/contracts';
 import {
-  createEagerModel,
+  createLanguageModel,
   initialWeights,
   type LanguageModel,
   type LanguageModelConfig,
@@ -43,7 +43,7 @@ export function policyOfVersion(version: number): LanguageModel {
     ([name, { shape, data }]) =>
       [name, { shape, data: shape.length > 1 ? data.map((weight) => 15 * weight) : data }] as const,
   );
-  return createEagerModel(config, new Map(weights));
+  return createLanguageModel(config, new Map(weights));
 }
 
 /** A request for three rollouts, in a batch of its own. */

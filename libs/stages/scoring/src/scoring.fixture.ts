@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InputError, seededRandom } from '@infalign/core';
 import { Purpose, type DeadLetter, type SampledRollout, type ScoredRollout } from '@infalign/contracts';
-import { createEagerModel, initialWeights, type LanguageModelConfig } from '@infalign/language-model';
+import { createLanguageModel, initialWeights, type LanguageModelConfig } from '@infalign/language-model';
 import {
   deadLetterTopic,
   openEmbeddedStream,
@@ -42,7 +42,7 @@ export function scorer(name: string, seed: number, change: Partial<LanguageModel
       { shape, data: shape.length > 1 ? data.map(() => 0.3 * random.normal()) : data },
     ]),
   );
-  return { name, version: `version-${seed}`, model: createEagerModel(own, weights) };
+  return { name, version: `version-${seed}`, model: createLanguageModel(own, weights) };
 }
 
 /** A rollout in a batch of its own. */
