@@ -22,7 +22,8 @@ export type {
   TrainingOutputs,
   TrainingStep,
 } from './language-model.js';
-export { pretrainedFiles, readPretrained, type Pretrained } from './pretrained-files.js';
+export { openPretrained } from './pretrained/open-pretrained.js';
+export { pretrainedFiles, readPretrained, type Pretrained } from './pretrained/pretrained-files.js';
 export { encodeTemplate, type Tokenizer } from './tokenizer.js';
 export { parseTokenizer } from './tokenizer-json.js';
 export { trainTokenizer } from './train-tokenizer.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { initialWeights, type LanguageModelConfig } from './definition.js';
+import { initialWeights, type LanguageModelConfig } from '../definition.js';
 import { pretrainedFiles, readPretrained } from './pretrained-files.js';
 
 const config: LanguageModelConfig = {
