@@ -5,10 +5,10 @@ import { SavedModel } from './generated/tensorflow.js';
 import { nodeDef, type Graph, type GraphTensor, type Node } from './graph.js';
 import { NativeTensor, nativeBinding } from './native.js';
 import { factorsOf, shown } from './shape.js';
-import { Variable } from './variable.js';
+import type { Variable } from './variable.js';
 
-/** What an input is given as; variables as they are when the graph runs. */
-export type Feed = NativeTensor | Variable;
+/** What an input is given as: variables as they are when the graph runs, size inputs as numbers. */
+export type Feed = NativeTensor | Variable | number;
 
 /** A graph that the native library has loaded. */
 export interface GraphFunction<Output extends string> {
@@ -75,9 +75,18 @@ export function compile<Output extends string>(
         const ids = plan.inputs.map(([name, declared]) => {
           const feed = inputs[name];
           if (feed === undefined) throw new Error(`the input ${name} is missing`);
-          checkInput(name, declared, feed, sizes);
-          if (feed instanceof NativeTensor) return feed.id;
-          const value = feed.value();
+          if (feed instanceof NativeTensor) {
+            checkInput(name, declared, feed, sizes);
+            return feed.id;
+          }
+          let value: NativeTensor;
+          if (typeof feed === 'number') {
+            value = sizeTensor(name, graph, feed);
+            sizes.set(name, feed);
+          } else {
+            value = feed.value();
+            checkInput(name, declared, value, sizes);
+          }
           read.push(value);
           return value.id;
         });
@@ -113,7 +122,7 @@ function createPlan(graph: Graph, outputs: readonly GraphTensor[]): Plan {
   for (let node = pending.pop(); node; node = pending.pop()) {
     if (needed.has(node)) continue;
     needed.add(node);
-    pending.push(...node.inputs.map((input) => input.node));
+    pending.push(...[...node.inputs, ...node.before].map((each) => each.node));
   }
   const inputs = [...graph.inputs].filter(([, tensor]) => needed.has(tensor.node));
   const place = (tensor: GraphTensor): string => `${tensor.node.name}:${tensor.output}`;
@@ -124,9 +133,15 @@ function createPlan(graph: Graph, outputs: readonly GraphTensor[]): Plan {
   };
 }
 
+function sizeTensor(name: string, graph: Graph, size: number): NativeTensor {
+  if (!graph.isSize(name)) throw new Error(`the input ${name} is the number ${size}, but no size: give a tensor`);
+  if (!Number.isInteger(size) || size < 0) throw new Error(`the size ${name} is ${size}, but has to be a whole number`);
+  return NativeTensor.of(Int32Array.of(size), []);
+}
+
 /** @param sizes of the names met so far in this run */
-function checkInput(name: string, declared: GraphTensor, feed: Feed, sizes: Map<string, number>): void {
-  const dtype = feed instanceof Variable ? 'float32' : feed.dtype;
+function checkInput(name: string, declared: GraphTensor, feed: NativeTensor, sizes: Map<string, number>): void {
+  const { dtype } = feed;
   const fits =
     dtype === declared.dtype &&
     feed.shape.length === declared.shape.length &&

@@ -87,7 +87,7 @@ describe('a graph that is defined', () => {
     ['types', () => add(a, i), 'has to be of type float32'],
     ['row writes', () => writeRowsInPlace(a, i, b), '[time, 3] does not fit the rows [batch]'],
     ['constants', () => graph.constant(Float32Array.of(1, 2), [3]), '2 elements for the shape [3]'],
-    ['unknown sizes', () => range(graph, 'heads'), 'no input of the graph has an axis heads'],
+    ['unknown sizes', () => range(graph, 'heads'), 'no tensor of the graph has an axis heads'],
   ])('refuses operands that do not fit, with their shapes: %s', (_, build, message) => {
     expect(build).toThrow(ShapeError);
     expect(build).toThrow(message);

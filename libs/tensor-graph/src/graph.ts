@@ -20,8 +20,10 @@ export interface Node {
   readonly outputs: readonly GraphTensor[];
   /** When it was added: an operation comes after all of its inputs. */
   readonly index: number;
+  /** What must have been computed before, though it is no input. */
+  readonly before: readonly GraphTensor[];
   /** Where the gradient of its output flows to, if not to its inputs by the rule of its operation. */
-  readonly gradient: CustomGradient | undefined;
+  readonly gradient?: CustomGradient | undefined;
 }
 
 /** A gradient that was worked out by hand. */
@@ -65,8 +67,8 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs = new Map<string, GraphTensor>();
   readonly #constants = new Map<string, GraphTensor>();
-  /** Where the size of a name is found: an axis of an input. */
-  readonly #named = new Map<string, { readonly input: GraphTensor; readonly axis: number }>();
+  /** Where the size of a name is found. */
+  readonly #named = new Map<string, { readonly tensor: GraphTensor; readonly axis: number }>();
   readonly #sizes = new Map<string, GraphTensor>();
 
   /**
@@ -81,19 +83,39 @@ export class Graph {
       { dtype, shape },
     ]);
     this.inputs.set(name, tensor!);
-    shape.forEach((dimension, axis) => {
-      const { coefficient, factors } = factorsOf(dimension);
-      if (factors.length === 1 && coefficient === 1) {
-        if (!this.#named.has(factors[0]!)) this.#named.set(factors[0]!, { input: tensor!, axis });
-      } else {
-        for (const factor of factors) {
-          if (!this.#named.has(factor)) {
-            throw new ShapeError(`input ${name} ${shown(shape)}: no input before it has an axis ${factor}`);
-          }
-        }
+    this.name(tensor!);
+    for (const dimension of shape) {
+      if (!this.defines(dimension)) {
+        throw new ShapeError(`input ${name} ${shown(shape)}: no input before it has all axes of ${dimension}`);
+      }
+    }
+    return tensor!;
+  }
+
+  /** Lets sizes that have no meaning yet be those of a tensor's axes. */
+  name(tensor: GraphTensor): void {
+    tensor.shape.forEach((dimension, axis) => {
+      if (typeof dimension === 'string' && !dimension.includes('·') && !this.defines(dimension)) {
+        this.#named.set(dimension, { tensor, axis });
       }
     });
-    return tensor!;
+  }
+
+  /**
+   * A size that is given as a number when the graph runs, and can be used in shapes by its name from here on.
+   *
+   * @returns int32 without axes
+   */
+  sizeInput(name: string): GraphTensor {
+    const tensor = this.input(name, 'int32', []);
+    this.#sizes.set(name, tensor);
+    return tensor;
+  }
+
+  /** Whether an input is a size. */
+  isSize(input: string): boolean {
+    const tensor = this.inputs.get(input);
+    return tensor !== undefined && this.#sizes.get(input) === tensor;
   }
 
   /**
@@ -133,7 +155,7 @@ export class Graph {
   /**
    * The size of an axis as an integer tensor without axes.
    *
-   * @throws ShapeError if no input has an axis of that name
+   * @throws ShapeError if no tensor has an axis of that name
    */
   size(dimension: Dimension): GraphTensor {
     const { coefficient, factors } = factorsOf(dimension);
@@ -143,20 +165,20 @@ export class Graph {
     return parts.reduce((a, b) => this.#single('Mul', [a, b], { T: typeAttribute('int32') }));
   }
 
-  /** Whether the size of a dimension can be computed: it is a number, or all its names are axes of inputs. */
+  /** Whether the size of a dimension can be computed: it is a number, or all its names have a meaning. */
   defines(dimension: Dimension): boolean {
-    return factorsOf(dimension).factors.every((name) => this.#named.has(name));
+    return factorsOf(dimension).factors.every((name) => this.#named.has(name) || this.#sizes.has(name));
   }
 
   #sizeOf(name: string): GraphTensor {
     const known = this.#sizes.get(name);
     if (known) return known;
     const place = this.#named.get(name);
-    if (!place) throw new ShapeError(`no input of the graph has an axis ${name}`);
-    const { input, axis } = place;
+    if (!place) throw new ShapeError(`no tensor of the graph has an axis ${name}`);
+    const { tensor, axis } = place;
     const integers = { T: typeAttribute('int32'), Index: typeAttribute('int32') };
-    const [all] = this.add('Shape', [input], { T: typeAttribute(input.dtype), out_type: typeAttribute('int32') }, [
-      { dtype: 'int32', shape: [input.shape.length] },
+    const [all] = this.add('Shape', [tensor], { T: typeAttribute(tensor.dtype), out_type: typeAttribute('int32') }, [
+      { dtype: 'int32', shape: [tensor.shape.length] },
     ]);
     const size = this.#single('StridedSlice', [all!, this.integers(axis), this.integers(axis + 1), this.integers(1)], {
       ...integers,
@@ -181,13 +203,13 @@ export class Graph {
     inputs: readonly GraphTensor[],
     attributes: Readonly<Record<string, Attribute>>,
     outputs: readonly OutputType[],
-    gradient?: CustomGradient,
+    { before = [], gradient }: { readonly before?: readonly GraphTensor[]; readonly gradient?: CustomGradient } = {},
   ): GraphTensor[] {
     const index = this.nodes.length;
     const tensors: GraphTensor[] = [];
     const name = `${operation}_${index}`;
-    const node: Node = { name, operation, inputs, attributes, outputs: tensors, index, gradient };
-    for (const input of inputs) {
+    const node: Node = { name, operation, inputs, attributes, outputs: tensors, index, before, gradient };
+    for (const input of [...inputs, ...before]) {
       if (input.graph !== this) throw new Error(`${operation}: ${input.toString()} belongs to another graph`);
     }
     outputs.forEach(({ dtype, shape }, output) => tensors.push(new GraphTensor(this, node, output, dtype, shape)));
@@ -197,11 +219,11 @@ export class Graph {
 }
 
 /** An operation as a GraphDef has it. */
-export function nodeDef({ name, operation, inputs, attributes }: Node): NodeDef {
+export function nodeDef({ name, operation, inputs, before, attributes }: Node): NodeDef {
   return {
     name,
     op: operation,
-    input: inputs.map((input) => input.name),
+    input: [...inputs.map((input) => input.name), ...before.map(({ node }) => `^${node.name}`)],
     attr: Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, { value }])),
   };
 }

@@ -5,6 +5,7 @@ export { NativeTensor } from './native.js';
 export {
   absolute,
   add,
+  after,
   broadcastTo,
   cast,
   clip,

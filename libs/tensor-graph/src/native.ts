@@ -77,6 +77,19 @@ export class NativeTensor {
     return new NativeTensor(nativeBinding().createTensor(shape, numbers[dtype], elements), dtype, shape);
   }
 
+  /** A float32 tensor of zeros, made in the native library. */
+  static zeros(shape: readonly number[]): NativeTensor {
+    const sizes = NativeTensor.of(Int32Array.from(shape), [shape.length]);
+    const zero = NativeTensor.of(Float32Array.of(0), []);
+    try {
+      const [output] = nativeBinding().executeOp('Fill', [], [sizes.id, zero.id], 1);
+      return new NativeTensor(output!.id, 'float32', shape);
+    } finally {
+      sizes.dispose();
+      zero.dispose();
+    }
+  }
+
   /** Its number in the native library. @throws Error once it is disposed of */
   get id(): number {
     if (this.#id === undefined) throw new Error('the tensor has been disposed of');

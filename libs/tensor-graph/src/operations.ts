@@ -294,16 +294,19 @@ function reduction(operation: string, x: GraphTensor, { axes, keep = false }: Re
 
 /** `softmax(x)` over the last axis. */
 export function softmax(x: GraphTensor): GraphTensor {
-  demandType('softmax', x, 'float32');
-  axisOf('softmax', -1, x.shape);
-  return unary('Softmax', x);
+  return overLastAxis('Softmax', x);
 }
 
 /** `log softmax(x)` over the last axis. */
 export function logSoftmax(x: GraphTensor): GraphTensor {
-  demandType('logSoftmax', x, 'float32');
-  axisOf('logSoftmax', -1, x.shape);
-  return unary('LogSoftmax', x);
+  return overLastAxis('LogSoftmax', x);
+}
+
+function overLastAxis(operation: string, x: GraphTensor): GraphTensor {
+  demandType(operation, x, 'float32');
+  axisOf(operation, -1, x.shape);
+  // The native operations take few axes only.
+  return reshape(unary(operation, reshape(x, [product(...x.shape.slice(0, -1)), x.shape.at(-1)!])), x.shape);
 }
 
 /**
@@ -390,11 +393,16 @@ export function withGradient(
   inputs: readonly GraphTensor[],
   backward: (dy: GraphTensor) => readonly GraphTensor[],
 ): GraphTensor {
-  const outputs = y.graph.add('Identity', [y], { T: typeAttribute(y.dtype) }, [{ dtype: y.dtype, shape: y.shape }], {
-    inputs,
-    backward,
-  });
-  return outputs[0]!;
+  return identity(y, { gradient: { inputs, backward } });
+}
+
+/** The same numbers, given once other tensors have been computed too: operations in place need not be read. */
+export function after(x: GraphTensor, others: readonly GraphTensor[]): GraphTensor {
+  return identity(x, { before: others });
+}
+
+function identity(x: GraphTensor, options: Parameters<Graph['add']>[4]): GraphTensor {
+  return x.graph.add('Identity', [x], { T: typeAttribute(x.dtype) }, [x], options)[0]!;
 }
 
 /**
@@ -421,7 +429,11 @@ export function segmentSum(x: GraphTensor, segments: GraphTensor, count: Dimensi
   );
 }
 
-/** Joins tensors along an axis, on which each has a known size or all have sizes that add up to `size`. */
+/**
+ * Joins tensors along an axis.
+ *
+ * @param size a name for the sum of their sizes, which sizes that are not known need
+ */
 export function concatenate(parts: readonly GraphTensor[], axis: number, size?: Dimension): GraphTensor {
   const [first] = parts;
   if (!first) throw new ShapeError('concatenate: needs a tensor');
@@ -438,7 +450,7 @@ export function concatenate(parts: readonly GraphTensor[], axis: number, size?: 
   if (typeof total === 'number' && Number.isNaN(total)) {
     throw new ShapeError(`concatenate: the sum of ${shown(sizes)} has no name; give one`);
   }
-  return one(
+  const joined = one(
     first.graph,
     'ConcatV2',
     [...parts, first.graph.constant(Int32Array.of(along), [])],
@@ -446,6 +458,8 @@ export function concatenate(parts: readonly GraphTensor[], axis: number, size?: 
     first.dtype,
     first.shape.map((dimension, index) => (index === along ? total : dimension)),
   );
+  first.graph.name(joined);
+  return joined;
 }
 
 /** Cuts a tensor along an axis into parts of given sizes. */

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { seededRandom } from '@infalign/core';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
-import { drawToken } from './token-choice.js';
+import { drawToken } from '../token-choice.js';
 import {
   byHead,
   causalMask,

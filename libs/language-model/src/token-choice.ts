@@ -1,5 +1,5 @@
 import type { RandomSource } from '@infalign/core';
-import type { SamplingSettings } from '../language-model.js';
+import type { SamplingSettings } from './language-model.js';
 
 /**
  * Draws a token from one row of next-token probabilities, by inversion of their distribution function.

@@ -1,0 +1,237 @@
+import {
+  add,
+  after,
+  broadcastTo,
+  compile,
+  concatenate,
+  divide,
+  firstRows,
+  gather,
+  Graph,
+  lessEqual,
+  matMul,
+  multiply,
+  product,
+  range,
+  reshape,
+  select,
+  softmax,
+  split,
+  transpose,
+  writeRowsInPlace,
+  type Dimension,
+  type GraphFunction,
+  type GraphTensor,
+} from '@infalign/tensor-graph';
+import { headSize, type LanguageModelConfig } from '../definition.js';
+import type { GraphWeights } from './graph-weights.js';
+import {
+  finalNorm,
+  layer,
+  outputProjection,
+  promptAttention,
+  rotaryInputs,
+  rotationsAt,
+  type WeightInput,
+} from './transformer.js';
+
+/** The caches of keys and values of one layer, inputs of the graphs by these names. */
+export function cacheNames(
+  kind: 'prompt' | 'response',
+  layer: number,
+): { readonly keys: string; readonly values: string } {
+  return { keys: `${kind}Keys${layer}`, values: `${kind}Values${layer}` };
+}
+
+/**
+ * A graph that computes prompts and leaves their keys and values in the prompts' caches, [promptSlots, keyValueHeads, promptTime, e]
+ * a layer.
+ *
+ * Inputs: `tokens` [prompts, promptTime], padded on the right; `lengths` [prompts]; `slots` [prompts]; `temperature`.
+ *
+ * @returns `probabilities` of the next token, [prompts, vocabulary]
+ */
+export function prefillFunction(config: LanguageModelConfig, weights: GraphWeights): GraphFunction<'probabilities'> {
+  const graph = new Graph();
+  const weight = weights.inputs(graph);
+  const { heads, keyValueHeads } = config;
+  const width = headSize(config);
+  const tokens = graph.input('tokens', 'int32', ['prompts', 'promptTime']);
+  const lengths = graph.input('lengths', 'int32', ['prompts']);
+  const slots = graph.input('slots', 'int32', ['prompts']);
+  const temperature = graph.input('temperature', 'float32', []);
+  const rows = product('prompts', 'promptTime');
+  const times = reshape(range(graph, 'promptTime'), [1, 'promptTime']);
+  const positions = reshape(broadcastTo(times, ['prompts', 'promptTime']), [rows]);
+  const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
+  const byHead = (x: GraphTensor, count: number): GraphTensor =>
+    transpose(reshape(x, ['prompts', 'promptTime', count, width]), [0, 2, 1, 3]);
+  const written: GraphTensor[] = [];
+  const keep = (name: string, x: GraphTensor): void => {
+    const shape = [keyValueHeads, 'promptTime', width] as const;
+    const cache = graph.input(name, 'float32', ['promptSlots', ...shape]);
+    written.push(writeRowsInPlace(cache, slots, reshape(x, ['prompts', ...shape])));
+  };
+  let x = gather(weight('model.embed_tokens.weight'), reshape(tokens, [rows]));
+  for (let index = 0; index < config.layers; index++) {
+    x = layer(config, weight, index, x, rotations, (queriesAndKeys, values) => {
+      const [query, key] = split(byHead(queriesAndKeys, heads + keyValueHeads), [heads, keyValueHeads], 1);
+      const value = byHead(values, keyValueHeads);
+      const names = cacheNames('prompt', index);
+      keep(names.keys, key!);
+      keep(names.values, value);
+      const output = promptAttention(config, 'prompts', query!, key!, value);
+      return reshape(transpose(reshape(output, ['prompts', heads, 'promptTime', width]), [0, 2, 1, 3]), [
+        product(rows, heads),
+        width,
+      ]);
+    });
+  }
+  const starts = multiply(range(graph, 'prompts'), graph.size('promptTime'));
+  const last = add(add(starts, lengths), graph.constant(Int32Array.of(-1), []));
+  const probabilities = nextToken(config, weight, gather(x, last), temperature);
+  return compile(graph, { probabilities: after(probabilities, written) });
+}
+
+/**
+ * A graph that computes one more token of every row, whose keys and values it leaves in the responses' caches,
+ * [rowSlots, keyValueHeads, capacity, e] a layer.
+ *
+ * Attention over prompts works on cells in a grid [groups, keyValueHeads, samples, heads / keyValueHeads]: a prompt's keys meet the
+ * queries of all its rows in one product.
+ *
+ * Inputs: `tokens` [rows]; `lengths` [rows], tokens of the response so far; `positions` [rows]; `cells` [rows·heads], the cell of
+ * every row's head; `cellRows` [groups·heads·samples], the `row·heads + head` of every cell; `promptMask` [groups, 1, promptTime]; `samples`;
+ * `temperature`.
+ *
+ * @returns `probabilities` of the next token, [rows, vocabulary]
+ */
+export function stepFunction(config: LanguageModelConfig, weights: GraphWeights): GraphFunction<'probabilities'> {
+  const graph = new Graph();
+  const weight = weights.inputs(graph);
+  const { heads, keyValueHeads } = config;
+  const perKey = heads / keyValueHeads;
+  const width = headSize(config);
+  const scale = width ** -0.5;
+  const integers = (name: string, size: Dimension): GraphTensor => graph.input(name, 'int32', [size]);
+  graph.sizeInput('samples');
+  graph.sizeInput('capacity');
+  const tokens = integers('tokens', 'rows');
+  const lengths = integers('lengths', 'rows');
+  const positions = integers('positions', 'rows');
+  const promptMask = graph.input('promptMask', 'float32', ['groups', 1, 'promptTime']);
+  const cells = integers('cells', product('rows', heads));
+  const cellRows = integers('cellRows', product('groups', heads, 'samples'));
+  const temperature = graph.input('temperature', 'float32', []);
+
+  // Where each row's new key goes: (row·keyValueHeads + head)·capacity + length.
+  const headStarts = multiply(range(graph, product('rows', keyValueHeads)), graph.size('capacity'));
+  const places = reshape(add(reshape(headStarts, ['rows', keyValueHeads]), reshape(lengths, ['rows', 1])), [
+    product('rows', keyValueHeads),
+  ]);
+  const sees = lessEqual(reshape(range(graph, 'capacity'), [1, 1, 'capacity']), reshape(lengths, ['rows', 1, 1]));
+  const responseMask = select(sees, 0, -1e9);
+  const grid = ['groups', keyValueHeads, product('samples', perKey)] as const;
+  const cellCount = product('groups', heads, 'samples');
+  const rowHeads = product('rows', heads);
+  const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
+
+  const promptCache = (name: string): GraphTensor =>
+    firstRows(graph.input(name, 'float32', ['promptSlots', keyValueHeads, 'promptTime', width]), 'groups');
+  const responseCache = (name: string, x: GraphTensor): GraphTensor => {
+    const cache = graph.input(name, 'float32', ['rowSlots', keyValueHeads, 'capacity', width]);
+    const flat = reshape(cache, [product('rowSlots', keyValueHeads, 'capacity'), width]);
+    const written = writeRowsInPlace(flat, places, reshape(x, [product('rows', keyValueHeads), width]));
+    return firstRows(reshape(written, ['rowSlots', keyValueHeads, 'capacity', width]), 'rows');
+  };
+
+  let x = gather(weight('model.embed_tokens.weight'), tokens);
+  for (let index = 0; index < config.layers; index++) {
+    x = layer(config, weight, index, x, rotations, (queriesAndKeys, values) => {
+      const [unscaled, key] = split(
+        reshape(queriesAndKeys, ['rows', heads + keyValueHeads, width]),
+        [heads, keyValueHeads],
+        1,
+      );
+      const query = reshape(multiply(unscaled!, scale), [rowHeads, width]);
+      const promptKeys = promptCache(cacheNames('prompt', index).keys);
+      const promptValues = promptCache(cacheNames('prompt', index).values);
+      const responseKeys = responseCache(cacheNames('response', index).keys, key!);
+      const responseValues = responseCache(cacheNames('response', index).values, values);
+
+      const overPrompt = matMul(reshape(gather(query, cellRows), [...grid, width]), promptKeys, { transposeB: true });
+      const seen = add(reshape(overPrompt, ['groups', product(heads, 'samples'), 'promptTime']), promptMask);
+      const overResponse = matMul(reshape(query, ['rows', keyValueHeads, perKey, width]), responseKeys, {
+        transposeB: true,
+      });
+      const masked = add(reshape(overResponse, ['rows', heads, 'capacity']), responseMask);
+      const both = softmax(
+        concatenate(
+          [gather(reshape(seen, [cellCount, 'promptTime']), cells), reshape(masked, [rowHeads, 'capacity'])],
+          1,
+          'promptTimeAndCapacity',
+        ),
+      );
+      const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
+      const fromPrompt = matMul(reshape(gather(ofPrompt!, cellRows), [...grid, 'promptTime']), promptValues);
+      const fromResponse = matMul(reshape(ofResponse!, ['rows', keyValueHeads, perKey, 'capacity']), responseValues);
+      return add(gather(reshape(fromPrompt, [cellCount, width]), cells), reshape(fromResponse, [rowHeads, width]));
+    });
+  }
+  return compile(graph, { probabilities: nextToken(config, weight, x, temperature) });
+}
+
+/**
+ * A graph that moves rows of the responses' caches to other slots, in place.
+ *
+ * Inputs: `from` and `to`, [moved] each.
+ */
+export function moveFunction(config: LanguageModelConfig): GraphFunction<'done'> {
+  const graph = new Graph();
+  const [from, to] = [graph.input('from', 'int32', ['moved']), graph.input('to', 'int32', ['moved'])];
+  const moved: GraphTensor[] = [];
+  for (let index = 0; index < config.layers; index++) {
+    for (const name of Object.values(cacheNames('response', index))) {
+      const cache = graph.input(name, 'float32', ['rowSlots', config.keyValueHeads, 'capacity', headSize(config)]);
+      moved.push(writeRowsInPlace(cache, to, gather(cache, from)));
+    }
+  }
+  return compile(graph, { done: after(from, moved) });
+}
+
+/**
+ * A graph that copies the responses' caches into larger ones.
+ *
+ * Inputs: the caches, and the larger ones by the same names after `larger `.
+ */
+export function growFunction(config: LanguageModelConfig): GraphFunction<'done'> {
+  const graph = new Graph();
+  const { keyValueHeads } = config;
+  const width = headSize(config);
+  const grown: GraphTensor[] = [];
+  let places: GraphTensor | undefined;
+  for (let index = 0; index < config.layers; index++) {
+    for (const name of Object.values(cacheNames('response', index))) {
+      const cache = graph.input(name, 'float32', ['rowSlots', keyValueHeads, 'capacity', width]);
+      const larger = graph.input(`larger ${name}`, 'float32', ['rowSlots', keyValueHeads, 'largerCapacity', width]);
+      const all = product('rowSlots', keyValueHeads);
+      const starts = multiply(range(graph, all), graph.size('largerCapacity'));
+      places ??= reshape(add(reshape(starts, [all, 1]), reshape(range(graph, 'capacity'), [1, 'capacity'])), [
+        product(all, 'capacity'),
+      ]);
+      const flat = reshape(larger, [product(all, 'largerCapacity'), width]);
+      grown.push(writeRowsInPlace(flat, places, reshape(cache, [product(all, 'capacity'), width])));
+    }
+  }
+  return compile(graph, { done: after(graph.scalar(0), grown) });
+}
+
+function nextToken(
+  config: LanguageModelConfig,
+  weight: WeightInput,
+  hidden: GraphTensor,
+  temperature: GraphTensor,
+): GraphTensor {
+  const scaled = divide(finalNorm(config, weight, hidden), temperature);
+  return softmax(matMul(scaled, outputProjection(config, weight), { transposeB: true }));
+}

@@ -1,0 +1,369 @@
+import { seededRandom, type RandomSource } from '@infalign/core';
+import { NativeTensor, type GraphFunction } from '@infalign/tensor-graph';
+import { headSize, type LanguageModelConfig } from '../definition.js';
+import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
+import { drawToken } from '../token-choice.js';
+import { cacheNames, growFunction, moveFunction, prefillFunction, stepFunction } from './decoding-graph.js';
+import type { GraphModelState } from './graph-model.js';
+import { promptKey } from './prompt-key.js';
+
+/** Samples from a model; keeps its graphs and its caches between calls. */
+export interface Decoder {
+  sample(requests: readonly SampleRequest[], settings: SamplingSettings): SampledResponse[];
+  dispose(): void;
+}
+
+/** Rows decoded together at most. */
+const mostRows = 256;
+/** Rows that must be free before prompts are computed for them, in parts of all rows: few large passes cost less than many small ones. */
+const refillShare = 0.25;
+/** Tokens of prompts that are computed together at most. */
+const prefillTokens = 4096;
+/** Positions of the responses' caches to begin with; they double. */
+const firstCapacity = 32;
+
+/** A prompt whose responses are being sampled. */
+interface Group {
+  readonly prompt: ArrayLike<number>;
+  /** Requests that have not begun, the next one last. */
+  readonly waiting: number[];
+  /** Where its keys and values are kept; undefined before they are computed. */
+  slot: number | undefined;
+  /** Probabilities of the first token of its responses. */
+  first: Float32Array;
+  /** Rows that it has. */
+  rows: number;
+}
+
+/** A response that is being sampled. */
+interface Row {
+  readonly request: number;
+  readonly group: Group;
+  readonly random: RandomSource;
+  readonly tokens: number[];
+  readonly logProbs: number[];
+}
+
+/**
+ * Samples by continuous batching: every step computes the rows that are unfinished, and no others; where rows are free, the next
+ * requests begin. The keys and values of a prompt are computed and kept once for all of its rows.
+ */
+export function createDecoder(state: GraphModelState): Decoder {
+  const { config } = state;
+  let functions: Functions | undefined;
+  let caches: Caches | undefined;
+
+  return {
+    sample(requests, settings) {
+      if (requests.length === 0) return [];
+      functions ??= createFunctions(state);
+      const longest = requests.reduce((length, { promptTokens }) => Math.max(length, promptTokens.length), 0);
+      if (longest >= config.maxPositions) {
+        throw new Error(`a prompt of ${longest} tokens leaves no position for a response`);
+      }
+      const capacity = Math.min(settings.maxResponseTokens, config.maxPositions - 1, firstCapacity);
+      const rowSlots = Math.min(requests.length, mostRows);
+      if (caches?.promptTime !== longest || caches.rowSlots < rowSlots || caches.capacity < capacity) {
+        caches?.dispose();
+        caches = createCaches(config, { rowSlots, promptTime: longest, capacity });
+      }
+      return sampleAll(state, functions, caches, requests, settings);
+    },
+    dispose() {
+      caches?.dispose();
+      functions?.dispose();
+    },
+  };
+}
+
+interface Functions {
+  readonly prefill: GraphFunction<'probabilities'>;
+  readonly step: GraphFunction<'probabilities'>;
+  readonly move: GraphFunction<'done'>;
+  readonly grow: GraphFunction<'done'>;
+  dispose(): void;
+}
+
+function createFunctions({ config, weights }: GraphModelState): Functions {
+  const all = {
+    prefill: prefillFunction(config, weights),
+    step: stepFunction(config, weights),
+    move: moveFunction(config),
+    grow: growFunction(config),
+  };
+  return {
+    ...all,
+    dispose() {
+      for (const each of Object.values(all)) each.dispose();
+    },
+  };
+}
+
+/** Keys and values of every layer: of prompts by slot, of responses by row. */
+interface Caches {
+  readonly promptTime: number;
+  readonly rowSlots: number;
+  capacity: number;
+  prompts: Record<string, NativeTensor>;
+  responses: Record<string, NativeTensor>;
+  dispose(): void;
+}
+
+function createCaches(
+  config: LanguageModelConfig,
+  { rowSlots, promptTime, capacity }: Pick<Caches, 'rowSlots' | 'promptTime' | 'capacity'>,
+): Caches {
+  return {
+    promptTime,
+    rowSlots,
+    capacity,
+    // In the worst case every row has a prompt of its own.
+    prompts: cachesOf(config, 'prompt', rowSlots, promptTime),
+    responses: cachesOf(config, 'response', rowSlots, capacity),
+    dispose() {
+      disposeAll(this.prompts);
+      disposeAll(this.responses);
+    },
+  };
+}
+
+function cachesOf(
+  config: LanguageModelConfig,
+  kind: 'prompt' | 'response',
+  slots: number,
+  time: number,
+): Record<string, NativeTensor> {
+  const shape = [slots, config.keyValueHeads, time, headSize(config)];
+  return Object.fromEntries(
+    Array.from({ length: config.layers }, (_, layer) => Object.values(cacheNames(kind, layer)))
+      .flat()
+      .map((name) => [name, NativeTensor.zeros(shape)]),
+  );
+}
+
+function disposeAll(tensors: Readonly<Record<string, NativeTensor>>): void {
+  for (const tensor of Object.values(tensors)) tensor.dispose();
+}
+
+/** Where the rows of a step stand in the grid of prompts and their rows, as inputs of the step. */
+interface Grid {
+  readonly samples: number;
+  readonly feeds: Readonly<Record<string, NativeTensor>>;
+}
+
+function sampleAll(
+  { config, weights, tables }: GraphModelState,
+  functions: Functions,
+  caches: Caches,
+  requests: readonly SampleRequest[],
+  settings: SamplingSettings,
+): SampledResponse[] {
+  const { heads, keyValueHeads, vocabSize, maxPositions, eosTokenId } = config;
+  const results = new Array<SampledResponse>(requests.length);
+  /** Groups that have requests waiting, in their order; the first of them may have been computed. */
+  const queue = groupsOf(requests);
+  /** By row of the caches; undefined where a response has just ended. */
+  const rows: (Row | undefined)[] = [];
+  const freeSlots = Array.from({ length: caches.rowSlots }, (_, slot) => caches.rowSlots - 1 - slot);
+  const temperature = NativeTensor.of(Float32Array.of(settings.temperature), []);
+  const fixed = { temperature, ...tables, ...Object.fromEntries(weights.variables) };
+  let grid: Grid | undefined;
+
+  try {
+    for (;;) {
+      refill();
+      if (rows.length === 0) break;
+      step();
+    }
+  } finally {
+    temperature.dispose();
+    if (grid) disposeAll(grid.feeds);
+  }
+  return results;
+
+  /** Begins requests where rows are free, and closes the gaps that remain. */
+  function refill(): void {
+    let changed = rows.includes(undefined);
+    for (;;) {
+      const [group] = queue;
+      const gap = rows.indexOf(undefined);
+      const place = gap < 0 ? rows.length : gap;
+      if (!group || place === caches.rowSlots) break;
+      if (group.slot === undefined) {
+        const active = rows.filter((row) => row !== undefined).length;
+        const free = caches.rowSlots - active;
+        if (active > 0 && free < refillShare * caches.rowSlots) break;
+        prefill(free);
+      }
+      const row = begun(group);
+      if (group.waiting.length === 0) queue.shift();
+      if (row) {
+        rows[place] = row;
+        changed = true;
+      }
+      release(group);
+    }
+    if (!changed) return;
+    closeGaps();
+    if (grid) disposeAll(grid.feeds);
+    grid = rows.length === 0 ? undefined : gridOf(rows as Row[]);
+  }
+
+  /** Computes the prompts of the next groups, for a number of rows. */
+  function prefill(free: number): void {
+    const groups: Group[] = [];
+    let wanted = 0;
+    for (const group of queue) {
+      if (wanted >= free || freeSlots.length === 0) break;
+      if (groups.length > 0 && (groups.length + 1) * caches.promptTime > prefillTokens) break;
+      group.slot = freeSlots.pop()!;
+      groups.push(group);
+      wanted += group.waiting.length;
+    }
+    const tokens = new Int32Array(groups.length * caches.promptTime);
+    groups.forEach(({ prompt }, index) => tokens.set(prompt, index * caches.promptTime));
+    const feeds = {
+      tokens: NativeTensor.of(tokens, [groups.length, caches.promptTime]),
+      lengths: integers(groups.map(({ prompt }) => prompt.length)),
+      slots: integers(groups.map(({ slot }) => slot!)),
+    };
+    const { probabilities } = functions.prefill.run({ ...fixed, ...caches.prompts, ...feeds });
+    disposeAll(feeds);
+    const all = probabilities.take() as Float32Array;
+    groups.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
+  }
+
+  /** Begins the next request of a group. @returns its row, unless it is complete with its first token */
+  function begun(group: Group): Row | undefined {
+    const request = group.waiting.pop()!;
+    const row = { request, group, random: seededRandom(...requests[request]!.randomSeed), tokens: [], logProbs: [] };
+    if (drawn(row, group.first, 0)) return undefined;
+    group.rows++;
+    return row;
+  }
+
+  /** Draws a token of a row. @returns whether the response is complete */
+  function drawn(row: Row, probabilities: Float32Array, start: number): boolean {
+    const { tokens, logProbs, group } = row;
+    const token = drawToken(probabilities, start, vocabSize, settings, row.random);
+    tokens.push(token);
+    logProbs.push(Math.log(probabilities[start + token]!));
+    const ended = token === eosTokenId;
+    const full = tokens.length === settings.maxResponseTokens || group.prompt.length + tokens.length === maxPositions;
+    if (!ended && !full) return false;
+    results[row.request] = {
+      responseTokens: Int32Array.from(tokens),
+      logProbs: Float32Array.from(logProbs),
+      ended,
+    };
+    return true;
+  }
+
+  /** Lets go of the slot of a group that is done. */
+  function release(group: Group): void {
+    if (group.slot === undefined || group.rows > 0 || group.waiting.length > 0) return;
+    freeSlots.push(group.slot);
+    // The lowest next: steps compute all slots up to the highest that is in use.
+    freeSlots.sort((a, b) => b - a);
+    group.slot = undefined;
+  }
+
+  /** Moves the last rows to where others have ended. */
+  function closeGaps(): void {
+    const from: number[] = [];
+    const to: number[] = [];
+    for (;;) {
+      while (rows.length > 0 && rows.at(-1) === undefined) rows.pop();
+      const gap = rows.indexOf(undefined);
+      if (gap < 0) break;
+      from.push(rows.length - 1);
+      to.push(gap);
+      rows[gap] = rows.pop();
+    }
+    if (from.length === 0) return;
+    const feeds = { from: integers(from), to: integers(to) };
+    functions.move.run({ ...caches.responses, ...feeds }).done.dispose();
+    disposeAll(feeds);
+  }
+
+  /** Computes one more token of every row. */
+  function step(): void {
+    const current = rows as Row[];
+    const longest = current.reduce((length, { tokens }) => Math.max(length, tokens.length), 0);
+    if (longest > caches.capacity) growCaches(config, functions, caches, Math.min(2 * caches.capacity, maxPositions));
+    const feeds = {
+      tokens: integers(current.map(({ tokens }) => tokens.at(-1)!)),
+      lengths: integers(current.map(({ tokens }) => tokens.length - 1)),
+      positions: integers(current.map(({ tokens, group }) => group.prompt.length + tokens.length - 1)),
+    };
+    const sizes = { samples: grid!.samples, capacity: caches.capacity };
+    const inputs = { ...fixed, ...sizes, ...caches.prompts, ...caches.responses, ...grid!.feeds, ...feeds };
+    const probabilities = functions.step.run(inputs).probabilities.take() as Float32Array;
+    disposeAll(feeds);
+    current.forEach((row, index) => {
+      if (!drawn(row, probabilities, index * vocabSize)) return;
+      rows[index] = undefined;
+      row.group.rows--;
+      release(row.group);
+    });
+  }
+
+  function gridOf(current: readonly Row[]): Grid {
+    const perKey = heads / keyValueHeads;
+    const groups = Math.max(...current.map(({ group }) => group.slot!)) + 1;
+    const samples = Math.max(...current.map(({ group }) => group.rows));
+    const cells = new Int32Array(current.length * heads);
+    const cellRows = new Int32Array(groups * heads * samples);
+    const promptMask = new Float32Array(groups * caches.promptTime);
+    const placed = new Int32Array(groups);
+    current.forEach(({ group }, row) => {
+      const slot = group.slot!;
+      promptMask.fill(-1e9, slot * caches.promptTime + group.prompt.length, (slot + 1) * caches.promptTime);
+      const sample = placed[slot]!++;
+      for (let head = 0; head < heads; head++) {
+        const keyHead = Math.floor(head / perKey);
+        const cell = ((slot * keyValueHeads + keyHead) * samples + sample) * perKey + (head % perKey);
+        cells[row * heads + head] = cell;
+        cellRows[cell] = row * heads + head;
+      }
+    });
+    return {
+      samples,
+      feeds: {
+        cells: integers(cells),
+        cellRows: integers(cellRows),
+        promptMask: NativeTensor.of(promptMask, [groups, 1, caches.promptTime]),
+      },
+    };
+  }
+}
+
+function growCaches(config: LanguageModelConfig, { grow }: Functions, caches: Caches, capacity: number): void {
+  const larger = cachesOf(config, 'response', caches.rowSlots, capacity);
+  const feeds = Object.fromEntries(Object.entries(larger).map(([name, tensor]) => [`larger ${name}`, tensor]));
+  grow.run({ ...caches.responses, ...feeds }).done.dispose();
+  disposeAll(caches.responses);
+  caches.responses = larger;
+  caches.capacity = capacity;
+}
+
+/** Requests by prompt, prompts in the order in which they are met. */
+function groupsOf(requests: readonly SampleRequest[]): Group[] {
+  const groups = new Map<string, Group>();
+  requests.forEach(({ promptTokens }, request) => {
+    const key = promptKey(promptTokens);
+    let group = groups.get(key);
+    if (!group) {
+      group = { prompt: promptTokens, waiting: [], slot: undefined, first: new Float32Array(0), rows: 0 };
+      groups.set(key, group);
+    }
+    group.waiting.push(request);
+  });
+  for (const { waiting } of groups.values()) waiting.reverse();
+  return [...groups.values()];
+}
+
+function integers(elements: ArrayLike<number>): NativeTensor {
+  const vector = Int32Array.from(elements);
+  return NativeTensor.of(vector, [vector.length]);
+}

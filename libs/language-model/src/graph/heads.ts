@@ -1,0 +1,77 @@
+import {
+  divide,
+  gather,
+  add,
+  logSoftmax,
+  matMul,
+  exponential,
+  multiply,
+  negative,
+  reshape,
+  softmaxCrossEntropy,
+  subtract,
+  sum,
+  type Dimension,
+  type Graph,
+  type GraphTensor,
+} from '@infalign/tensor-graph';
+import type { LanguageModelConfig } from '../definition.js';
+import { finalNorm, outputProjection, sharedTransformer, type WeightInput } from './transformer.js';
+
+/** What a model gives for a `SharedBatch`, each defined when it is first asked for. */
+export interface ModelGraph {
+  readonly graph: Graph;
+  /** log π of the response tokens, shape [states]. */
+  logProbs(): GraphTensor;
+  /** log π of every token in the states before the response tokens, shape [states, vocabulary]. */
+  logDistributions(): GraphTensor;
+  /** KL to the distributions that are the input `otherLogDistributions`, shape [states]. */
+  divergence(): GraphTensor;
+  /** The value head in the states before the response tokens, shape [states]. */
+  values(): GraphTensor;
+  /** The reward head at the last tokens, shape [sequences]. */
+  rewards(): GraphTensor;
+  /** The rewards of the first and of the second half of the sequences, shape [pairs] each. */
+  preferences(): { readonly chosen: GraphTensor; readonly rejected: GraphTensor };
+}
+
+/** Defines a model over the inputs of `batchFeeds`, its weights, and the `temperature`. */
+export function modelGraph(graph: Graph, config: LanguageModelConfig, weight: WeightInput): ModelGraph {
+  const integers = (name: string, size: Dimension): GraphTensor => graph.input(name, 'int32', [size]);
+  const hidden = sharedTransformer(graph, config, weight);
+  const inputs = {
+    states: integers('stateTokens', 'states'),
+    targets: integers('targets', 'states'),
+    last: integers('lastTokens', 'sequences'),
+    chosen: integers('chosenTokens', 'pairs'),
+    rejected: integers('rejectedTokens', 'pairs'),
+  };
+  const temperature = graph.input('temperature', 'float32', []);
+  const statesAt = (tokens: GraphTensor): GraphTensor => finalNorm(config, weight, gather(hidden, tokens));
+  const states = once(() => statesAt(inputs.states));
+  const logits = once(() =>
+    matMul(divide(states(), temperature), outputProjection(config, weight), { transposeB: true }),
+  );
+  const column = (x: GraphTensor, name: string): GraphTensor =>
+    reshape(matMul(x, weight(name), { transposeB: true }), [x.shape[0]!]);
+  const reward = (tokens: GraphTensor): GraphTensor => column(statesAt(tokens), 'score.weight');
+  const logDistributions = once(() => logSoftmax(logits()));
+  return {
+    graph,
+    logProbs: once(() => negative(softmaxCrossEntropy(logits(), inputs.targets))),
+    logDistributions,
+    divergence: once(() => {
+      const own = logDistributions();
+      const other = graph.input('otherLogDistributions', 'float32', own.shape);
+      return sum(multiply(exponential(own), subtract(own, other)), { axes: [1] });
+    }),
+    values: once(() => add(column(states(), 'value_head.weight'), weight('value_head.bias'))),
+    rewards: once(() => reward(inputs.last)),
+    preferences: () => ({ chosen: reward(inputs.chosen), rejected: reward(inputs.rejected) }),
+  };
+}
+
+function once<T>(compute: () => T): () => T {
+  let value: T | undefined;
+  return () => (value ??= compute());
+}

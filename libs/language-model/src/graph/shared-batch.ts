@@ -1,0 +1,226 @@
+import type { LanguageModelConfig } from '../definition.js';
+import type { Sequence } from '../language-model.js';
+import { promptKey } from './prompt-key.js';
+
+/**
+ * Sequences laid out for one pass of a graph, without padding but in attention: the tokens of prompts and of responses stand one
+ * after another, and a prompt that several responses share stands there once.
+ *
+ * Attention works on *places* in grids: for prompts [groups, heads, promptTime], for responses [groups, heads, samples,
+ * responseTime]. A group is a prompt and up to `samples` of its responses.
+ */
+export interface SharedBatch {
+  readonly groups: number;
+  readonly promptTime: number;
+  readonly samples: number;
+  readonly responseTime: number;
+  /** Shape [n]: prompts first, then responses. */
+  readonly tokens: Int32Array;
+  /** The position of each token in its sequence, shape [n]. */
+  readonly positions: Int32Array;
+  /** For every place of a query or a key, its row: `token · (heads + keyValueHeads) + head`. Places that stay empty show row 0. */
+  readonly queryKeySource: Int32Array;
+  /** For every such row, its place: queries of prompts, keys of prompts, queries of responses, keys of responses. */
+  readonly queryKeyTarget: Int32Array;
+  /** The same for values: rows `token · keyValueHeads + head`, places of prompts and then of responses. */
+  readonly valueSource: Int32Array;
+  readonly valueTarget: Int32Array;
+  /** For every head of every token, where its output is: places of prompts' queries and then of responses' queries. */
+  readonly outputSource: Int32Array;
+  /** 0 where a prompt has a token, −1e9 where it has none, shape [groups · promptTime]. */
+  readonly promptMask: Float32Array;
+  /** For every response token, in the order of the sequences, the token that it is predicted after. */
+  readonly stateTokens: Int32Array;
+  /** Every response token. */
+  readonly targets: Int32Array;
+  /** For every sequence, its last token; −1 where it was not laid out. */
+  readonly lastTokens: Int32Array;
+  /** Response tokens of each sequence. */
+  readonly lengths: Int32Array;
+}
+
+/** What attention costs at a place, in parts of what a token costs elsewhere: it sets how far prompts are shared. */
+const placeCost = 0.25;
+
+/**
+ * Lays out sequences.
+ *
+ * @param withLast whether the last token of each sequence is needed: not where only what comes before response tokens is
+ * @throws Error if a prompt or a response is empty, or a sequence longer than the model's positions
+ */
+export function sharedBatch(
+  config: LanguageModelConfig,
+  sequences: readonly Sequence[],
+  { withLast }: { readonly withLast: boolean },
+): SharedBatch {
+  const { heads, keyValueHeads, maxPositions } = config;
+  const perKey = heads / keyValueHeads;
+  const inputLength = ({ responseTokens }: Sequence): number => responseTokens.length - (withLast ? 0 : 1);
+  for (const { promptTokens, responseTokens } of sequences) {
+    if (promptTokens.length === 0 || responseTokens.length === 0) throw new Error('a prompt or a response is empty');
+    const length = promptTokens.length + responseTokens.length;
+    if (length > maxPositions) {
+      throw new Error(`a sequence has ${length} tokens, the model has ${maxPositions} positions`);
+    }
+  }
+  const responseTime = Math.max(1, ...sequences.map(inputLength));
+  const { samples, groups } = grouped(sequences, responseTime);
+  const promptTime = Math.max(1, ...groups.map(({ prompt }) => prompt.length));
+
+  const promptTokens = groups.reduce((sum, { prompt }) => sum + prompt.length, 0);
+  const count = promptTokens + sequences.reduce((sum, sequence) => sum + inputLength(sequence), 0);
+  const tokens = new Int32Array(count);
+  const positions = new Int32Array(count);
+  const promptQueries = groups.length * heads * promptTime;
+  const promptKeys = groups.length * keyValueHeads * promptTime;
+  const responseQueries = groups.length * heads * samples * responseTime;
+  const responseKeys = groups.length * keyValueHeads * samples * responseTime;
+  const rotated = heads + keyValueHeads;
+  const queryKeySource = new Int32Array(promptQueries + promptKeys + responseQueries + responseKeys);
+  const queryKeyTarget = new Int32Array(count * rotated);
+  const valueSource = new Int32Array(promptKeys + responseKeys);
+  const valueTarget = new Int32Array(count * keyValueHeads);
+  const outputSource = new Int32Array(count * heads);
+  const promptMask = new Float32Array(groups.length * promptTime);
+
+  /** Gives one token its places; `queryPlace` and `keyPlace` are within its kind. */
+  const place = (
+    token: number,
+    inPrompt: boolean,
+    queryPlace: (head: number) => number,
+    keyPlace: (head: number) => number,
+  ): void => {
+    for (let head = 0; head < heads; head++) {
+      const within = queryPlace(head);
+      const row = token * rotated + head;
+      const target = inPrompt ? within : promptQueries + promptKeys + within;
+      queryKeySource[target] = row;
+      queryKeyTarget[row] = target;
+      outputSource[token * heads + head] = inPrompt ? within : promptQueries + within;
+    }
+    for (let head = 0; head < keyValueHeads; head++) {
+      const within = keyPlace(head);
+      const row = token * rotated + heads + head;
+      const target = inPrompt ? promptQueries + within : promptQueries + promptKeys + responseQueries + within;
+      queryKeySource[target] = row;
+      queryKeyTarget[row] = target;
+      const valueRow = token * keyValueHeads + head;
+      const valuePlace = inPrompt ? within : promptKeys + within;
+      valueSource[valuePlace] = valueRow;
+      valueTarget[valueRow] = valuePlace;
+    }
+  };
+
+  let next = 0;
+  const promptStarts = groups.map(({ prompt }, group) => {
+    const start = next;
+    promptMask.fill(-1e9, group * promptTime + prompt.length, (group + 1) * promptTime);
+    for (let time = 0; time < prompt.length; time++, next++) {
+      tokens[next] = prompt[time]!;
+      positions[next] = time;
+      place(
+        next,
+        true,
+        (head) => (group * heads + head) * promptTime + time,
+        (head) => (group * keyValueHeads + head) * promptTime + time,
+      );
+    }
+    return start;
+  });
+  const responseStarts = new Int32Array(sequences.length);
+  groups.forEach(({ prompt, members }, group) => {
+    members.forEach((sequence, sample) => {
+      const { responseTokens } = sequences[sequence]!;
+      responseStarts[sequence] = next;
+      for (let time = 0; time < inputLength(sequences[sequence]!); time++, next++) {
+        tokens[next] = responseTokens[time]!;
+        positions[next] = prompt.length + time;
+        place(
+          next,
+          false,
+          (head) => {
+            const keyHead = Math.floor(head / perKey);
+            const row = ((group * keyValueHeads + keyHead) * samples + sample) * perKey + (head % perKey);
+            return row * responseTime + time;
+          },
+          (head) => ((group * keyValueHeads + head) * samples + sample) * responseTime + time,
+        );
+      }
+    });
+  });
+
+  const lengths = Int32Array.from(sequences, ({ responseTokens }) => responseTokens.length);
+  const states = lengths.reduce((sum, length) => sum + length, 0);
+  const stateTokens = new Int32Array(states);
+  const targets = new Int32Array(states);
+  const lastTokens = new Int32Array(sequences.length).fill(-1);
+  const groupOf = new Int32Array(sequences.length);
+  groups.forEach(({ members }, group) => members.forEach((sequence) => (groupOf[sequence] = group)));
+  let state = 0;
+  sequences.forEach(({ promptTokens: prompt, responseTokens }, sequence) => {
+    targets.set(responseTokens, state);
+    const [promptStart, responseStart] = [promptStarts[groupOf[sequence]!]!, responseStarts[sequence]!];
+    stateTokens[state++] = promptStart + prompt.length - 1;
+    for (let time = 1; time < responseTokens.length; time++) stateTokens[state++] = responseStart + time - 1;
+    if (withLast) lastTokens[sequence] = responseStart + responseTokens.length - 1;
+  });
+  return {
+    groups: groups.length,
+    promptTime,
+    samples,
+    responseTime,
+    tokens,
+    positions,
+    queryKeySource,
+    queryKeyTarget,
+    valueSource,
+    valueTarget,
+    outputSource,
+    promptMask,
+    stateTokens,
+    targets,
+    lastTokens,
+    lengths,
+  };
+}
+
+interface Group {
+  readonly prompt: ArrayLike<number>;
+  /** The sequences that have the prompt. */
+  readonly members: readonly number[];
+}
+
+/**
+ * Gathers sequences by prompt, in the order in which prompts are met. A prompt with many more responses than others stands in
+ * several groups: grids are as wide as their widest group.
+ */
+function grouped(
+  sequences: readonly Sequence[],
+  responseTime: number,
+): { readonly samples: number; readonly groups: readonly Group[] } {
+  const byPrompt = new Map<string, number[]>();
+  sequences.forEach(({ promptTokens }, sequence) => {
+    const key = promptKey(promptTokens);
+    const members = byPrompt.get(key);
+    if (members) members.push(sequence);
+    else byPrompt.set(key, [sequence]);
+  });
+  const prompts = [...byPrompt.values()];
+  let [samples, least] = [1, Infinity];
+  for (const candidate of new Set(prompts.map((members) => members.length))) {
+    const groups = prompts.reduce((sum, members) => sum + Math.ceil(members.length / candidate), 0);
+    const repeated = prompts.reduce(
+      (sum, members) => sum + Math.ceil(members.length / candidate) * sequences[members[0]!]!.promptTokens.length,
+      0,
+    );
+    const cost = repeated + placeCost * groups * candidate * responseTime;
+    if (cost < least) [samples, least] = [candidate, cost];
+  }
+  const groups = prompts.flatMap((members) =>
+    Array.from({ length: Math.ceil(members.length / samples) }, (_, part) => ({
+      prompt: sequences[members[0]!]!.promptTokens,
+      members: members.slice(part * samples, (part + 1) * samples),
+    })),
+  );
+  return { samples, groups };
+}
