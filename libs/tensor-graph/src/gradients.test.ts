@@ -12,6 +12,7 @@ import {
   gradients,
   Graph,
   hyperbolicTangent,
+  labelLogProbs,
   logarithm,
   logarithmOfOnePlus,
   logSoftmax,
@@ -31,7 +32,6 @@ import {
   greaterEqual,
   sigmoid,
   softmax,
-  softmaxCrossEntropy,
   split,
   square,
   squareRoot,
@@ -186,10 +186,10 @@ const cases: Readonly<Record<string, Case>> = {
   'mean of all': { shapes: [['n', 3]], graph: (x) => mean(square(x)), eager: (x) => tf.mean(tf.square(x)) },
   softmax: { shapes: [['n', 4]], graph: softmax, eager: (x) => tf.softmax(x) },
   'logarithm of softmax': { shapes: [['batch', 'time', 4]], graph: logSoftmax, eager: (x) => tf.logSoftmax(x) },
-  'cross-entropy': {
+  'log-probabilities of labels': {
     shapes: [[5, 4]],
-    graph: (x) => softmaxCrossEntropy(x, integers(x.graph, 3, 0, 1, 1, 2)),
-    eager: (x) => tf.neg(tf.sum(tf.mul(tf.logSoftmax(x), tf.oneHot(tf.tensor1d([3, 0, 1, 1, 2], 'int32'), 4)), 1)),
+    graph: (x) => labelLogProbs(x, integers(x.graph, 3, 0, 1, 1, 2)),
+    eager: (x) => tf.sum(tf.mul(tf.logSoftmax(x), tf.oneHot(tf.tensor1d([3, 0, 1, 1, 2], 'int32'), 4)), 1),
   },
   gather: {
     shapes: [[3, 2]],
@@ -336,6 +336,21 @@ describe('every operation', () => {
       });
     },
   );
+});
+
+describe('log-probabilities of labels', () => {
+  it('are right where probabilities are too small for 32-bit floats', () => {
+    const graph = new Graph();
+    const logits = graph.input('logits', 'float32', ['n', 3]);
+    const fn = compile(graph, { logProbs: labelLogProbs(logits, graph.input('labels', 'int32', ['n'])) });
+    const feeds = {
+      logits: NativeTensor.of(Float32Array.of(200, 0, -300, 1000, 1000, -1000), [2, 3]),
+      labels: NativeTensor.of(Int32Array.of(2, 1), [2]),
+    };
+    expectClose(fn.run(feeds).logProbs.take(), [-500, -Math.log(2)], 1e-6);
+    for (const feed of Object.values(feeds)) feed.dispose();
+    fn.dispose();
+  });
 });
 
 describe('gradients', () => {

@@ -81,12 +81,6 @@ const rules: Readonly<Record<string, (step: Step) => Gradients>> = {
 
   Softmax: ({ y, dy }) => [multiply(y, subtract(dy, sum(multiply(dy, y), { axes: [-1], keep: true })))],
   LogSoftmax: ({ y, dy }) => [subtract(dy, multiply(exponential(y), sum(dy, { axes: [-1], keep: true })))],
-  // The second output is softmax − one-hot.
-  SparseSoftmaxCrossEntropyWithLogits: ({ dy, node }) => [
-    multiply(reshape(dy, [...dy.shape, 1]), node.outputs[1]!),
-    undefined,
-  ],
-
   GatherV2: ({ a, b, dy }) => [segmentSum(dy, b, a.shape[0]!), undefined, undefined],
   UnsortedSegmentSum: ({ b, dy }) => [gather(dy, b), undefined, undefined],
   ConcatV2: ({ inputs, y, dy }) => {

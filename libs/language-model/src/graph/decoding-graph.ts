@@ -24,7 +24,7 @@ import {
   type GraphTensor,
 } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
-import type { GraphWeights } from './graph-weights.js';
+import { weightInputs, type StackedWeight } from './layout.js';
 import {
   finalNorm,
   layer,
@@ -51,9 +51,12 @@ export function cacheNames(
  *
  * @returns `probabilities` of the next token, [prompts, vocabulary]
  */
-export function prefillFunction(config: LanguageModelConfig, weights: GraphWeights): GraphFunction<'probabilities'> {
+export function prefillFunction(
+  config: LanguageModelConfig,
+  stacks: readonly StackedWeight[],
+): GraphFunction<'probabilities'> {
   const graph = new Graph();
-  const weight = weights.inputs(graph);
+  const weight = weightInputs(graph, stacks);
   const { heads, keyValueHeads } = config;
   const width = headSize(config);
   const tokens = graph.input('tokens', 'int32', ['prompts', 'promptTime']);
@@ -106,9 +109,12 @@ export function prefillFunction(config: LanguageModelConfig, weights: GraphWeigh
  *
  * @returns `probabilities` of the next token, [rows, vocabulary]
  */
-export function stepFunction(config: LanguageModelConfig, weights: GraphWeights): GraphFunction<'probabilities'> {
+export function stepFunction(
+  config: LanguageModelConfig,
+  stacks: readonly StackedWeight[],
+): GraphFunction<'probabilities'> {
   const graph = new Graph();
-  const weight = weights.inputs(graph);
+  const weight = weightInputs(graph, stacks);
   const { heads, keyValueHeads } = config;
   const perKey = heads / keyValueHeads;
   const width = headSize(config);

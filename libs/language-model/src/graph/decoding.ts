@@ -1,20 +1,23 @@
 import { seededRandom, type RandomSource } from '@infalign/core';
-import { NativeTensor, type GraphFunction } from '@infalign/tensor-graph';
+import { NativeTensor } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
 import { drawToken } from '../token-choice.js';
-import { cacheNames, growFunction, moveFunction, prefillFunction, stepFunction } from './decoding-graph.js';
+import { cacheNames } from './decoding-graph.js';
+import type { GraphFunctions } from './graph-functions.js';
 import type { GraphModelState } from './graph-model.js';
 import { promptKey } from './prompt-key.js';
 
-/** Samples from a model; keeps its graphs and its caches between calls. */
+/** Samples from a model; keeps its caches between calls. */
 export interface Decoder {
   sample(requests: readonly SampleRequest[], settings: SamplingSettings): SampledResponse[];
   dispose(): void;
 }
 
 /** Rows decoded together at most. */
-const mostRows = 256;
+const mostRows = 512;
+/** What their keys and values may take, in bytes, unless it is a single row. */
+const mostCacheBytes = 2 ** 29;
 /** Rows that must be free before prompts are computed for them, in parts of all rows: few large passes cost less than many small ones. */
 const refillShare = 0.25;
 /** Tokens of prompts that are computed together at most. */
@@ -50,51 +53,27 @@ interface Row {
  */
 export function createDecoder(state: GraphModelState): Decoder {
   const { config } = state;
-  let functions: Functions | undefined;
   let caches: Caches | undefined;
 
   return {
     sample(requests, settings) {
       if (requests.length === 0) return [];
-      functions ??= createFunctions(state);
       const longest = requests.reduce((length, { promptTokens }) => Math.max(length, promptTokens.length), 0);
       if (longest >= config.maxPositions) {
         throw new Error(`a prompt of ${longest} tokens leaves no position for a response`);
       }
       const capacity = Math.min(settings.maxResponseTokens, config.maxPositions - 1, firstCapacity);
-      const rowSlots = Math.min(requests.length, mostRows);
+      const time = longest + Math.min(settings.maxResponseTokens, config.maxPositions - longest);
+      const rowBytes = 4 * 2 * config.layers * config.keyValueHeads * headSize(config) * time;
+      const rowSlots = Math.max(1, Math.min(requests.length, mostRows, Math.floor(mostCacheBytes / rowBytes)));
       if (caches?.promptTime !== longest || caches.rowSlots < rowSlots || caches.capacity < capacity) {
         caches?.dispose();
         caches = createCaches(config, { rowSlots, promptTime: longest, capacity });
       }
-      return sampleAll(state, functions, caches, requests, settings);
+      return sampleAll(state, caches, requests, settings);
     },
     dispose() {
       caches?.dispose();
-      functions?.dispose();
-    },
-  };
-}
-
-interface Functions {
-  readonly prefill: GraphFunction<'probabilities'>;
-  readonly step: GraphFunction<'probabilities'>;
-  readonly move: GraphFunction<'done'>;
-  readonly grow: GraphFunction<'done'>;
-  dispose(): void;
-}
-
-function createFunctions({ config, weights }: GraphModelState): Functions {
-  const all = {
-    prefill: prefillFunction(config, weights),
-    step: stepFunction(config, weights),
-    move: moveFunction(config),
-    grow: growFunction(config),
-  };
-  return {
-    ...all,
-    dispose() {
-      for (const each of Object.values(all)) each.dispose();
     },
   };
 }
@@ -152,8 +131,7 @@ interface Grid {
 }
 
 function sampleAll(
-  { config, weights, tables }: GraphModelState,
-  functions: Functions,
+  { config, weights, tables, functions }: GraphModelState,
   caches: Caches,
   requests: readonly SampleRequest[],
   settings: SamplingSettings,
@@ -338,7 +316,7 @@ function sampleAll(
   }
 }
 
-function growCaches(config: LanguageModelConfig, { grow }: Functions, caches: Caches, capacity: number): void {
+function growCaches(config: LanguageModelConfig, { grow }: GraphFunctions, caches: Caches, capacity: number): void {
   const larger = cachesOf(config, 'response', caches.rowSlots, capacity);
   const feeds = Object.fromEntries(Object.entries(larger).map(([name, tensor]) => [`larger ${name}`, tensor]));
   grow.run({ ...caches.responses, ...feeds }).done.dispose();

@@ -1,11 +1,11 @@
-import { compile, Graph, NativeTensor, type GraphFunction, type GraphTensor } from '@infalign/tensor-graph';
+import { NativeTensor } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, Sequence } from '../language-model.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
 import { createDecoder, type Decoder } from './decoding.js';
+import { graphFunctions, type GraphFunctions, type Scores } from './graph-functions.js';
 import { createGraphTrainer } from './graph-trainer.js';
 import { createGraphWeights, type GraphWeights } from './graph-weights.js';
-import { modelGraph, type ModelGraph } from './heads.js';
 import { sharedBatch, type SharedBatch } from './shared-batch.js';
 import { rotaryTables } from './transformer.js';
 
@@ -18,11 +18,9 @@ export interface GraphModel extends LanguageModel {
 export interface GraphModelState {
   readonly config: LanguageModelConfig;
   readonly weights: GraphWeights;
+  readonly functions: GraphFunctions;
   readonly tables: { readonly rotaryCos: NativeTensor; readonly rotarySin: NativeTensor };
 }
-
-/** Outputs of the graph that scores. */
-type Scores = 'logProbs' | 'logDistributions' | 'divergence' | 'values' | 'rewards';
 
 /** Tokens of one pass: what keeps activations in the processor's cache, and the overhead of a pass small. */
 const passTokens = 4096;
@@ -39,19 +37,11 @@ export function createGraphModel(config: LanguageModelConfig, initial: Weights):
   const { cos, sin } = rotaryTables(config);
   const tableShape = [config.maxPositions, headSize(config)];
   const tables = { rotaryCos: NativeTensor.of(cos, tableShape), rotarySin: NativeTensor.of(sin, tableShape) };
-  const state: GraphModelState = { config, weights, tables };
+  const functions = graphFunctions(config, weights.stacks);
+  const state: GraphModelState = { config, weights, tables, functions };
   const disposals: (() => void)[] = [];
-  let scoring: GraphFunction<Scores> | undefined;
   let decoder: Decoder | undefined;
 
-  function scoringFunction(): GraphFunction<Scores> {
-    if (scoring) return scoring;
-    const graph = new Graph();
-    const model = modelGraph(graph, config, weights.inputs(graph));
-    scoring = compile(graph, scores(model, initial) as Record<Scores, GraphTensor>);
-    disposals.push(() => scoring!.dispose());
-    return scoring;
-  }
   /** Scores sequences in passes of bounded size. */
   const scored = (
     sequences: readonly Sequence[],
@@ -79,7 +69,7 @@ export function createGraphModel(config: LanguageModelConfig, initial: Weights):
     const feeds = { ...batchFeeds(batch), temperature: NativeTensor.of(Float32Array.of(temperature), []) };
     try {
       const inputs = { ...batchSizes(batch), ...feeds, ...more, ...tables, ...Object.fromEntries(weights.variables) };
-      return scoringFunction().run(inputs, [output])[output];
+      return functions.scoring.run(inputs, [output])[output];
     } finally {
       for (const feed of Object.values(feeds)) feed.dispose();
     }
@@ -128,17 +118,6 @@ export function createGraphModel(config: LanguageModelConfig, initial: Weights):
     if (!('score' in other)) throw new Error('both models must be held by the same executor');
     return other as LanguageModel & { score: typeof score };
   }
-}
-
-/** What the heads of a model give. */
-function scores(model: ModelGraph, weights: Weights): Partial<Record<Scores, GraphTensor>> {
-  return {
-    ...(weights.has('score.weight') ? { rewards: model.rewards() } : {}),
-    ...(weights.has('value_head.weight') ? { values: model.values() } : {}),
-    logProbs: model.logProbs(),
-    logDistributions: model.logDistributions(),
-    divergence: model.divergence(),
-  };
 }
 
 /** Cuts sequences into passes; prompts that stand together and are shared count once. */

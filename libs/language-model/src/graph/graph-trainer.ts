@@ -29,7 +29,7 @@ import { batchFeeds, batchSizes } from './batch-feeds.js';
 import type { GraphModelState } from './graph-model.js';
 import { readStacks } from './graph-weights.js';
 import { modelGraph } from './heads.js';
-import { stacked } from './layout.js';
+import { stacked, weightInputs } from './layout.js';
 import { sharedBatch } from './shared-batch.js';
 
 /** Arithmetic on tensors of a graph. */
@@ -145,7 +145,7 @@ function trainingFunction<Input extends string>(
   loss: Loss<Input, string>,
 ): TrainingFunction {
   const graph = new Graph();
-  const model = modelGraph(graph, config, weights.inputs(graph));
+  const model = modelGraph(graph, config, weightInputs(graph, weights.stacks));
   let withLast = false;
   const atLast = <T>(outputs: T): T => {
     withLast = true;

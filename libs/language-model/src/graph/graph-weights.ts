@@ -1,16 +1,13 @@
 import { InputError } from '@infalign/core';
-import { Variable, type Graph, type GraphTensor } from '@infalign/tensor-graph';
+import { Variable } from '@infalign/tensor-graph';
 import { checkWeights, type LanguageModelConfig, type Weights } from '../definition.js';
 import { stacked, stackedWeights, unstacked, type StackedWeight } from './layout.js';
-import type { WeightInput } from './transformer.js';
 
 /** The weights of a model in the native library: inputs of its graphs, and what its trainers change. */
 export interface GraphWeights {
   readonly stacks: readonly StackedWeight[];
   /** By the names of the stacks. */
   readonly variables: ReadonlyMap<string, Variable>;
-  /** Declares all of them as inputs of a graph. */
-  inputs(graph: Graph): WeightInput;
   read(): Weights;
   /** @throws InputError if a weight is missing or of another shape */
   load(weights: Weights): void;
@@ -25,15 +22,6 @@ export function createGraphWeights(config: LanguageModelConfig, weights: Weights
   return {
     stacks,
     variables,
-    inputs(graph) {
-      const inputs = new Map<string, GraphTensor>();
-      for (const { name, shape } of stacks) inputs.set(name, graph.input(name, 'float32', shape));
-      return (name) => {
-        const input = inputs.get(name);
-        if (!input) throw new Error(`this model has no ${name}`);
-        return input;
-      };
-    },
     read: () => readStacks(stacks, (name) => variables.get(name)!),
     load(next) {
       // A sampler loads the policy out of a learner's checkpoint: heads that it does not hold are left aside.

@@ -2,13 +2,12 @@ import {
   divide,
   gather,
   add,
+  labelLogProbs,
   logSoftmax,
   matMul,
   exponential,
   multiply,
-  negative,
   reshape,
-  softmaxCrossEntropy,
   subtract,
   sum,
   type Dimension,
@@ -58,7 +57,7 @@ export function modelGraph(graph: Graph, config: LanguageModelConfig, weight: We
   const logDistributions = once(() => logSoftmax(logits()));
   return {
     graph,
-    logProbs: once(() => negative(softmaxCrossEntropy(logits(), inputs.targets))),
+    logProbs: once(() => labelLogProbs(logits(), inputs.targets)),
     logDistributions,
     divergence: once(() => {
       const own = logDistributions();

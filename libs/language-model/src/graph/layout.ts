@@ -1,4 +1,6 @@
+import type { Graph, GraphTensor } from '@infalign/tensor-graph';
 import type { Weights } from '../definition.js';
+import type { WeightInput } from './transformer.js';
 
 /** A weight as the graphs hold it: one or several of the model's, one above the other. */
 export interface StackedWeight {
@@ -51,6 +53,17 @@ export function unstacked({ parts }: StackedWeight, elements: Float32Array): Wei
       return [name, { shape, data }];
     }),
   );
+}
+
+/** Declares all stacks as inputs of a graph. */
+export function weightInputs(graph: Graph, stacks: readonly StackedWeight[]): WeightInput {
+  const inputs = new Map<string, GraphTensor>();
+  for (const { name, shape } of stacks) inputs.set(name, graph.input(name, 'float32', shape));
+  return (name) => {
+    const input = inputs.get(name);
+    if (!input) throw new Error(`this model has no ${name}`);
+    return input;
+  };
 }
 
 function rowsOf(parts: readonly { readonly shape: readonly number[] }[]): number {

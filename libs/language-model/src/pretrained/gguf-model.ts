@@ -2,7 +2,7 @@ import { InputError } from '@infalign/core';
 import type { ByteSource } from '@infalign/checkpoint';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import { parseGguf, type GgufFile } from './gguf-file.js';
-import { ggufTokenizer } from './gguf-tokenizer.js';
+import { ggufTokenizer, type TokenizerFiles } from './gguf-tokenizer.js';
 import { checkWeightsOf, type Pretrained } from './pretrained-files.js';
 
 /** Names of weights: of Hugging Face by those of llama.cpp. */
@@ -75,7 +75,10 @@ function unpairRotaryRows(data: Float32Array, shape: readonly number[], heads: n
   }
 }
 
-function describeModel(file: GgufFile, fileName: string) {
+function describeModel(
+  file: GgufFile,
+  fileName: string,
+): { readonly config: LanguageModelConfig; readonly tokenizer: TokenizerFiles } {
   const { metadata, shapes } = file;
   const refuse = (key: string, value: unknown, wanted: string): InputError =>
     new InputError(

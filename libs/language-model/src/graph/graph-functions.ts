@@ -1,0 +1,71 @@
+import { compile, Graph, type GraphFunction, type GraphTensor } from '@infalign/tensor-graph';
+import type { LanguageModelConfig } from '../definition.js';
+import { growFunction, moveFunction, prefillFunction, stepFunction } from './decoding-graph.js';
+import { modelGraph } from './heads.js';
+import { weightInputs, type StackedWeight } from './layout.js';
+
+/** Outputs of the graph that scores. */
+export type Scores = 'logProbs' | 'logDistributions' | 'divergence' | 'values' | 'rewards';
+
+/** The graphs that models of one configuration are executed by, each compiled when it is first asked for. */
+export interface GraphFunctions {
+  /** Scores a `SharedBatch`. */
+  readonly scoring: GraphFunction<Scores>;
+  readonly prefill: GraphFunction<'probabilities'>;
+  readonly step: GraphFunction<'probabilities'>;
+  readonly move: GraphFunction<'done'>;
+  readonly grow: GraphFunction<'done'>;
+}
+
+/**
+ * By configuration. Weights are inputs of the graphs, so models share them; they are kept while the process lives, because a
+ * sampler holds one version of a policy after another, and compiling takes longer than many a batch.
+ */
+const compiled = new Map<string, GraphFunctions>();
+
+/** The graphs of a configuration and the weights that a model of it has. */
+export function graphFunctions(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunctions {
+  const key = JSON.stringify([config, stacks.map(({ name }) => name)]);
+  let functions = compiled.get(key);
+  if (!functions) compiled.set(key, (functions = createFunctions(config, stacks)));
+  return functions;
+}
+
+function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunctions {
+  const made: { -readonly [Name in keyof GraphFunctions]?: GraphFunctions[Name] } = {};
+  return {
+    get scoring() {
+      return (made.scoring ??= scoringFunction(config, stacks));
+    },
+    get prefill() {
+      return (made.prefill ??= prefillFunction(config, stacks));
+    },
+    get step() {
+      return (made.step ??= stepFunction(config, stacks));
+    },
+    get move() {
+      return (made.move ??= moveFunction(config));
+    },
+    get grow() {
+      return (made.grow ??= growFunction(config));
+    },
+  };
+}
+
+function scoringFunction(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunction<Scores> {
+  const graph = new Graph();
+  const model = modelGraph(graph, config, weightInputs(graph, stacks));
+  const has = (name: string): boolean => stacks.some((stack) => stack.name === name);
+  const outputs: Partial<Record<Scores, GraphTensor>> = {
+    ...(has('score.weight') ? { rewards: model.rewards() } : {}),
+    ...(has('value_head.weight') ? { values: model.values() } : {}),
+    ...(has('lm_head.weight') || config.tieWordEmbeddings
+      ? {
+          logProbs: model.logProbs(),
+          logDistributions: model.logDistributions(),
+          divergence: model.divergence(),
+        }
+      : {}),
+  };
+  return compile(graph, outputs as Record<Scores, GraphTensor>);
+}
