@@ -1,0 +1,93 @@
+// Our side of the benchmarks: carries out commands, one JSON object a line, and answers each with one line.
+//
+// Every call is timed here, whole, without what it takes to send it. See tools/bench/peers/worker.mjs.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { seededRandom } from '@infalign/core';
+import { createLanguageModel, initialWeights, openPretrained, pretrainedFiles } from '@infalign/language-model';
+import { crossEntropyLoss } from '@infalign/rl';
+import * as tf from '@tensorflow/tfjs-node';
+
+const loss = { inputs: {}, compute: (math, outputs) => ({ loss: crossEntropyLoss(math, outputs.logProbs()) }) };
+let model;
+let trainer;
+let calls = 0;
+
+const commands = {
+  start: () => ({ tfjs: tf.version['tfjs-core'], tensorflow: tf.backend().binding.TF_Version }),
+
+  /** Writes a model that is not trained, but far from its initialisation too, as a Hugging Face folder. */
+  write({ config, folder }) {
+    const weights = new Map(
+      [...initialWeights(config, ['language-model'], 1)].map(([name, { shape, data }]) => {
+        const random = seededRandom('weights', name);
+        return [name, { shape, data: data.map((value) => value + 0.05 * random.normal()) }];
+      }),
+    );
+    store(folder, { config, weights, tokenizerJson: '{}' });
+  },
+
+  /**
+   * Writes a GGUF file as a Hugging Face folder, with another token that ends a text: one that is practically never drawn,
+   * so that all responses have their full length.
+   */
+  convert: ({ file, folder, eosTokenId }) => {
+    const { config, ...files } = openPretrained(file);
+    store(folder, { ...files, config: { ...config, eosTokenId } });
+  },
+
+  load({ folder }) {
+    const { config, weights } = openPretrained(folder);
+    model?.dispose();
+    model = createLanguageModel(config, weights);
+    trainer = undefined;
+  },
+
+  /** Of every token but the first. */
+  log_probs: ({ tokens }) => model.responseLogProbs(tokens.map(sequence), 1).map((each) => Array.from(each)),
+
+  /** Steps on the same batch. The loss and the gradient norm are those of the first. */
+  train({ tokens, steps, learningRate, maxGradientNorm }) {
+    trainer ??= model.trainer(loss, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+    const batch = tokens.map(sequence);
+    const { seconds, result } = timed(() =>
+      Array.from({ length: steps }, () => trainer.step(batch, {}, { learningRate, maxGradientNorm, temperature: 1 })),
+    );
+    return { seconds, ...result[0] };
+  },
+
+  sample({ prompts, newTokens }) {
+    const call = ++calls;
+    const requests = prompts.map((promptTokens, index) => ({ promptTokens, randomSeed: [call, index] }));
+    const settings = { temperature: 1, topK: 0, topP: 1, maxResponseTokens: newTokens };
+    const { seconds, result } = timed(() => model.sample(requests, settings));
+    return { seconds, tokens: result.reduce((sum, { responseTokens }) => sum + responseTokens.length, 0) };
+  },
+};
+
+function sequence(tokens) {
+  return { promptTokens: tokens.slice(0, 1), responseTokens: tokens.slice(1) };
+}
+
+function store(folder, pretrained) {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, content] of pretrainedFiles(pretrained)) writeFileSync(join(folder, name), content);
+}
+
+function timed(action) {
+  const start = performance.now();
+  const result = action();
+  return { seconds: (performance.now() - start) / 1000, result };
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { command, ...given } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { result: (await commands[command](given)) ?? null };
+  } catch (error) {
+    answer = { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
