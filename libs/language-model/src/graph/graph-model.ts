@@ -102,7 +102,7 @@ export function createGraphModel(config: LanguageModelConfig, initial: Weights):
     load: (next) => weights.load(next),
     trainer(loss, adam) {
       const { trainer, dispose } = createGraphTrainer(state, loss, adam);
-      disposals.push(dispose);
+      disposals.push(() => dispose());
       return trainer;
     },
     dispose() {
