@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeSafetensors, fileSource } from '@infalign/checkpoint';
 import {
+  chatTemplate,
   createLanguageModel,
   encodeTemplate,
   openPretrained,
@@ -119,6 +120,26 @@ function checkTokenizer(title, { tokenizerJson, tokenizerConfigJson }) {
     `${tokenizer.specialTokens.size}`,
   );
 }
+
+const chat = chatTemplate(model, modelPath);
+const otherChats = reference.chats.filter(
+  ({ conversation, add_generation_prompt: addGenerationPrompt, text }) =>
+    chat.render(conversation, { addGenerationPrompt }) !== text,
+);
+check(
+  'chat template',
+  otherChats.length === 0,
+  `${reference.chats.length} chats; different: ${JSON.stringify(otherChats)}`,
+);
+const given = read('texts.json');
+const otherPrompts = given.prompts.flatMap(({ conversation }, index) =>
+  conversation !== undefined &&
+  chat.encode(given.conversations[conversation], { addGenerationPrompt: true }).join() !==
+    reference.prompts[index].tokens.join()
+    ? [conversation]
+    : [],
+);
+check('chat template, tokens', otherPrompts.length === 0, `different: ${otherPrompts.join()}`);
 
 const expectedLogits = arrays('logits.safetensors');
 const executors = {

@@ -22,6 +22,7 @@ export type {
   TrainingOutputs,
   TrainingStep,
 } from './language-model.js';
+export { chatTemplate, type ChatMessage, type ChatOptions, type ChatTemplate } from './pretrained/chat-template.js';
 export { openPretrained } from './pretrained/open-pretrained.js';
 export { pretrainedFiles, readPretrained, type Pretrained } from './pretrained/pretrained-files.js';
 export { encodeTemplate, type Tokenizer } from './tokenizer.js';
