@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { installWorkspace } from '../../workspace/install.mjs';
 import { wholeNumber } from '../../workspace/options.mjs';
 import { script } from '../../workspace/workspace.mjs';
 import { machine } from '../machine.mjs';
@@ -57,7 +56,6 @@ await script(async () => {
   if (unknown.length > 0) throw new Error(`--cases ${values.cases}: there is no ${unknown.join(', ')}.`);
   const threads = wholeNumber('threads', values.threads, 1);
   const rounds = wholeNumber('rounds', values.rounds, 1);
-  await installWorkspace();
   const folder = mkdtempSync(join(tmpdir(), 'infalign-bench-'));
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));

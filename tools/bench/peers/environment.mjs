@@ -36,10 +36,13 @@ export function pythonEnvironment(name) {
 }
 
 /**
+ * Runs a program to its end; what it says goes to standard error.
+ *
  * @param {string} program
  * @param {string[]} programArguments
+ * @throws Error if it fails
  */
-function run(program, programArguments) {
+export function run(program, programArguments) {
   const { status, error } = spawnSync(program, programArguments, { cwd: root, stdio: ['ignore', 2, 2] });
   if (error) throw error;
   if (status !== 0) throw new Error(`${program} ${programArguments.join(' ')} failed; see its messages above`);

@@ -26,12 +26,6 @@ class Model:
         self.next_logits = compile(self.model.next_logits)
         self.loss = compile(lambda inputs, targets: F.cross_entropy(self.model(inputs).flatten(0, 1), targets.flatten()))
 
-    @torch.inference_mode()
-    def log_probs(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Of every token but the first: [batch, time - 1]."""
-        logits = self.model(tokens[:, :-1])
-        return torch.log_softmax(logits, -1).gather(-1, tokens[:, 1:, None])[..., 0]
-
     def train(self, tokens: torch.Tensor, learning_rate: float, max_gradient_norm: float) -> tuple[float, float]:
         """One step. Returns the loss, and the gradient norm before clipping."""
         for group in self.optimiser.param_groups:
@@ -78,7 +72,7 @@ def start(threads: int):
     torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    return {"torch": torch.__version__, "transformers": transformers.__version__, "threads": torch.get_num_threads()}
+    return {"torch": torch.__version__, "transformers": transformers.__version__}
 
 
 def load(model: str, folder: str, compiled: bool):
@@ -93,8 +87,13 @@ def load_generator(model: str, folder: str):
     generators[model] = loaded.eval()
 
 
+@torch.inference_mode()
 def log_probs(model: str, tokens: list[list[int]]):
-    return models[model].log_probs(torch.tensor(tokens)).tolist()
+    """Of every token but the first."""
+    batch = torch.tensor(tokens)
+    inputs, targets = batch[:, :-1], batch[:, 1:, None]
+    logits = models[model].model(inputs) if model in models else generators[model](inputs).logits
+    return torch.log_softmax(logits, -1).gather(-1, targets)[..., 0].tolist()
 
 
 def train(model: str, tokens: list[list[int]], steps: int, learningRate: float, maxGradientNorm: float):
