@@ -18,9 +18,9 @@ export interface Arithmetic<T> {
   clip(x: T, low: number, high: number): T;
   /** `−x`. */
   negative(x: T): T;
-  /** `|x|`. */
+  /** `|x|`; its gradient at 0 is between −1 and 1. */
   absolute(x: T): T;
-  /** `max(x, 0)`. */
+  /** `max(x, 0)`; its gradient at 0 is between 0 and 1. */
   relu(x: T): T;
   /** `x²`. */
   square(x: T): T;

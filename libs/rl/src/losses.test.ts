@@ -1,7 +1,7 @@
 import '@tensorflow/tfjs-node';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { eagerArithmetic as math } from '@infalign/language-model';
+import { createLanguageModel, eagerArithmetic as math, initialWeights } from '@infalign/language-model';
 import { bothGradients } from './finite-differences.fixture.js';
 import { crossEntropyLoss, preferenceLoss } from './losses.js';
 
@@ -26,6 +26,44 @@ describe('preferenceLoss', () => {
     const atTie = bothGradients((x) => preferenceLoss(math, x, tf.tensor1d([0.3])), [0.3]);
     expect(atTie.autodiff[0]).toBeCloseTo(-0.5, 6);
   });
+});
+
+it('a reward model, whose head begins at zero, learns which responses are preferred', () => {
+  const config = {
+    vocabSize: 7,
+    hiddenSize: 8,
+    intermediateSize: 12,
+    layers: 1,
+    heads: 2,
+    keyValueHeads: 1,
+    maxPositions: 8,
+    ropeTheta: 100,
+    rmsNormEpsilon: 1e-5,
+    tieWordEmbeddings: true,
+    eosTokenId: 0,
+  };
+  const model = createLanguageModel(config, initialWeights(config, ['reward'], 1));
+  const trainer = model.trainer(
+    {
+      inputs: {},
+      compute(arithmetic, outputs) {
+        const { chosen, rejected } = outputs.preferences();
+        return { loss: preferenceLoss(arithmetic, chosen, rejected) };
+      },
+    },
+    { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  );
+  const [chosen, rejected] = [
+    { promptTokens: [1], responseTokens: [2, 3] },
+    { promptTokens: [1], responseTokens: [4, 5, 6] },
+  ];
+  const settings = { learningRate: 0.02, maxGradientNorm: 1, temperature: 1 };
+  const losses = Array.from({ length: 40 }, () => trainer.step([chosen, rejected], {}, settings).loss);
+  expect(losses[0]).toBeCloseTo(Math.LN2, 6);
+  expect(losses.at(-1)).toBeLessThan(0.1);
+  const [better, worse] = model.rewards([chosen, rejected]);
+  expect(better! - worse!).toBeGreaterThan(2);
+  model.dispose();
 });
 
 describe('crossEntropyLoss', () => {

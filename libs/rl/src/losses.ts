@@ -11,9 +11,11 @@ import type { Arithmetic } from '@infalign/core';
  */
 export function preferenceLoss<T>(math: Arithmetic<T>, chosenRewards: T, rejectedRewards: T): T {
   const margin = math.subtract(rejectedRewards, chosenRewards);
-  // max(m, 0) + log(1 + e^{−|m|})
-  const correction = math.logarithmOfOnePlus(math.exponential(math.negative(math.absolute(margin))));
-  return math.mean(math.add(math.relu(margin), correction));
+  // max(m, 0) + log(1 + e^{−|m|}), with −|m| = m − 2·max(m, 0): so the slope at a tie, where a new reward head begins, is ½
+  // whatever the slope of max(m, 0) is taken to be there.
+  const positive = math.relu(margin);
+  const minusAbsolute = math.subtract(margin, math.multiply(2, positive));
+  return math.mean(math.add(positive, math.logarithmOfOnePlus(math.exponential(minusAbsolute))));
 }
 
 /**
