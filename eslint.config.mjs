@@ -63,7 +63,7 @@ export default defineConfig(
       ],
       '@typescript-eslint/no-restricted-imports': [
         'error',
-        { paths: [{ name: '@tensorflow/tfjs-node', message: 'The backend is chosen in the app.' }] },
+        { paths: [{ name: '@tensorflow/tfjs-node', message: 'The backend is chosen and loaded by libs/backend.' }] },
       ],
     },
   },

@@ -1,15 +1,10 @@
+import { loadBackend } from '@infalign/backend';
 import { rewardScorer, serviceMain } from '@infalign/services';
 
 process.exitCode = await serviceMain(rewardScorer, {
   args: process.argv.slice(2),
   environment: process.env,
-  loadBackend(threads) {
-    // Read once, when the library is loaded.
-    process.env.TF_NUM_INTRAOP_THREADS = String(threads);
-    process.env.TF_NUM_INTEROP_THREADS = '1';
-    process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-    return import('@tensorflow/tfjs-node');
-  },
+  loadBackend: (threads) => loadBackend({ threads, environment: process.env }),
   onSignal(end) {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end);
   },

@@ -58,22 +58,44 @@ function node(): Finding {
 /** In a process of its own: a native library that does not fit can end the process that loads it. */
 function tensorflow(): Finding {
   const program = `
-    const tf = require('@tensorflow/tfjs-node');
+    import { loadBackend } from ${JSON.stringify(import.meta.resolve('@infalign/backend'))};
+    const { kind, packageName, reason } = await loadBackend({ environment: process.env });
+    const { default: tf } = await import(import.meta.resolve(packageName, ${JSON.stringify(import.meta.resolve('@infalign/backend'))}));
     const product = tf.matMul(tf.ones([2, 2]), tf.ones([2, 2])).dataSync()[0];
     if (product !== 2) throw new Error('2 × 2 matrices multiply wrongly');
-    process.stdout.write(tf.backend().binding.TF_Version + ' on ' + (tf.backend().isUsingGpuDevice ? 'a GPU' : 'the CPU'));`;
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', program], {
+    const { binding, isUsingGpuDevice } = tf.backend();
+    process.stdout.write(JSON.stringify({ version: binding.TF_Version, isUsingGpuDevice, kind, reason }));`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     cwd: import.meta.dirname,
     encoding: 'utf8',
     env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2' },
   });
-  if (status === 0) return { name: 'TensorFlow', state: 'ok', found: `libtensorflow ${stdout}` };
+  if (status === 0) return tensorflowDevice(JSON.parse(stdout) as LoadedTensorflow);
   const reason = stderr.split('\n').find((line) => /Error/.test(line)) ?? 'it ends without a word';
   return {
     name: 'TensorFlow',
     state: 'missing',
     found: `the native library does not load (${reason.trim()})`,
     remedy: 'run `npm run setup` in the repository: it installs the library from PyPI, and compiles its addon',
+  };
+}
+
+interface LoadedTensorflow {
+  readonly version: string;
+  readonly isUsingGpuDevice: boolean;
+  readonly kind: 'cpu' | 'gpu';
+  /** Why this device was chosen. */
+  readonly reason: string;
+}
+
+function tensorflowDevice({ version, isUsingGpuDevice, kind, reason }: LoadedTensorflow): Finding {
+  const found = `libtensorflow ${version} on ${isUsingGpuDevice ? 'a GPU' : 'the CPU'} (${reason})`;
+  if (kind === 'cpu' || isUsingGpuDevice) return { name: 'TensorFlow', state: 'ok', found };
+  return {
+    name: 'TensorFlow',
+    state: 'warning',
+    found,
+    remedy: 'its library does not find the GPU: install CUDA and cuDNN for it, or set INFALIGN_DEVICE=cpu',
   };
 }
 

@@ -20,7 +20,8 @@ async function runStepHere(name: string, { out, services }: { out: string; servi
   const end = (): never => process.exit(1);
   process.on('disconnect', end);
   try {
-    await import('@tensorflow/tfjs-node');
+    const { loadBackend } = await import('@infalign/backend');
+    await loadBackend({ environment: process.env });
     const { carryOutHere, carryOutOnServices, experimentFolder, openExperiment, runStep } =
       await import('@infalign/experiment');
     await runStep(name, {
