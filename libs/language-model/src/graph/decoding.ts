@@ -144,7 +144,9 @@ function sampleAll(
   const rows: (Row | undefined)[] = [];
   const freeSlots = Array.from({ length: caches.rowSlots }, (_, slot) => caches.rowSlots - 1 - slot);
   const temperature = NativeTensor.of(Float32Array.of(settings.temperature), []);
-  const fixed = { temperature, ...tables, ...Object.fromEntries(weights.variables) };
+  // Read once for all steps; nothing changes the weights meanwhile.
+  const values = Object.fromEntries([...weights.variables].map(([name, variable]) => [name, variable.value()]));
+  const fixed = { temperature, ...tables, ...values };
   let grid: Grid | undefined;
 
   try {
@@ -155,6 +157,7 @@ function sampleAll(
     }
   } finally {
     temperature.dispose();
+    disposeAll(values);
     if (grid) disposeAll(grid.feeds);
   }
   return results;
