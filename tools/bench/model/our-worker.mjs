@@ -3,11 +3,11 @@
 // Every call is timed here, whole, without what it takes to send it. See tools/bench/peers/worker.mjs.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { seededRandom } from '@infalign/core';
 import { createLanguageModel, initialWeights, openPretrained, pretrainedFiles } from '@infalign/language-model';
 import { crossEntropyLoss } from '@infalign/rl';
 import * as tf from '@tensorflow/tfjs-node';
+import { serve } from '../peers/serve.mjs';
 
 const loss = { inputs: {}, compute: (math, outputs) => ({ loss: crossEntropyLoss(math, outputs.logProbs()) }) };
 let model;
@@ -81,13 +81,4 @@ function timed(action) {
   return { seconds: (performance.now() - start) / 1000, result };
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { command, ...given } = JSON.parse(line);
-  let answer;
-  try {
-    answer = { result: (await commands[command](given)) ?? null };
-  } catch (error) {
-    answer = { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  }
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
-}
+await serve(commands);

@@ -1,8 +1,8 @@
 // llama.cpp's side of the benchmarks: carries out commands, one JSON object a line, and answers each with one line.
 //
 //   node llama-cpp-worker.mjs ENTRY    (of the package node-llama-cpp)
-import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+import { serve } from './serve.mjs';
 
 const { getLlama } = await import(pathToFileURL(process.argv[2]).href);
 const models = new Map();
@@ -51,13 +51,4 @@ async function sequencesFor({ weights, contexts }, count, contextSize) {
   return sequences;
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { command, ...given } = JSON.parse(line);
-  let answer;
-  try {
-    answer = { result: (await commands[command](given)) ?? null };
-  } catch (error) {
-    answer = { error: error instanceof Error ? error.message : String(error) };
-  }
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
-}
+await serve(commands);
