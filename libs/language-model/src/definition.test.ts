@@ -60,6 +60,56 @@ describe('the definition of a model', () => {
     expect(reward.get('score.weight')!.data).toEqual(new Float32Array(16));
   });
 
+  describe('with adapters', () => {
+    const adapters = { rank: 4, alpha: 8, targets: ['q_proj', 'down_proj'] } as const;
+    const adapted: LanguageModelConfig = { ...smallConfig, adapters };
+
+    it('has two low-rank matrices beside every targeted layer', () => {
+      const names = (config: LanguageModelConfig): string[] =>
+        parameters(config, ['language-model']).map(({ name }) => name);
+      const shapes = new Map(parameters(adapted, []).map(({ name, shape }) => [name, shape]));
+      expect(names(adapted).filter((name) => !name.includes('lora'))).toEqual(names(smallConfig));
+      expect(names(adapted)).toHaveLength(names(smallConfig).length + 2 * 2 * smallConfig.layers);
+      expect(shapes.get('model.layers.1.mlp.down_proj.lora_A.weight')).toEqual([4, 20]);
+      expect(shapes.get('model.layers.1.mlp.down_proj.lora_B.weight')).toEqual([16, 4]);
+    });
+
+    it('begins with A uniform within ±1/√input and B zero, and keeps the weights that it is put beside', () => {
+      const base = initialWeights(smallConfig, ['language-model'], 3);
+      const begin = (seed: number) => withHeads({ ...adapted, adapters: { ...adapters, rank: 500 } }, base, [], seed);
+      const weights = begin(7);
+      const { data } = weights.get('model.layers.0.self_attn.q_proj.lora_A.weight')!;
+      // Uniform on [−b, b]: mean 0, variance b²/3 = 1/48; over 8,000 numbers within four standard errors.
+      expect(Math.max(...data)).toBeLessThanOrEqual(0.25);
+      expect(Math.max(...data)).toBeGreaterThan(0.249);
+      expect(Math.min(...data)).toBeLessThan(-0.249);
+      expect(Math.abs(data.reduce((sum, value) => sum + value, 0) / data.length)).toBeLessThan(4 * 0.0017);
+      const variance = data.reduce((sum, value) => sum + value * value, 0) / data.length;
+      expect(Math.abs(variance * 48 - 1)).toBeLessThan(4 * 0.01);
+      expect(weights.get('model.layers.0.self_attn.q_proj.lora_B.weight')!.data.every((value) => value === 0)).toBe(
+        true,
+      );
+      expect(weights.get('model.layers.0.self_attn.q_proj.weight')).toBe(
+        base.get('model.layers.0.self_attn.q_proj.weight'),
+      );
+      expect(begin(7)).toEqual(weights);
+      expect(begin(8)).not.toEqual(weights);
+    });
+
+    it.each([
+      [{ rank: 0 }, 'rank'],
+      [{ rank: 1.5 }, 'rank'],
+      [{ alpha: 0 }, 'alpha'],
+      [{ alpha: NaN }, 'alpha'],
+      [{ targets: [] }, 'no layer'],
+      [{ targets: ['lm_head'] }, 'lm_head'],
+    ] as [object, string][])('refuses adapters of %j', (change, problem) => {
+      const config = { ...smallConfig, adapters: { ...adapters, ...change } };
+      expect(() => checkWeights(config, new Map())).toThrow(InputError);
+      expect(() => checkWeights(config, new Map())).toThrow(problem);
+    });
+  });
+
   it('refuses weights that are missing, unknown or of another shape, naming them', () => {
     const weights = initialWeights(smallConfig, ['language-model'], 3);
     const changed = (change: (weights: Map<string, { shape: number[]; data: Float32Array }>) => void) => () => {

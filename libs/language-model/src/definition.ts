@@ -18,10 +18,43 @@ export interface LanguageModelConfig {
   readonly tieWordEmbeddings: boolean;
   /** The token that ends a text. */
   readonly eosTokenId: number;
+  /** Low-rank adapters beside linear layers: only they and the heads are trained. None by default. */
+  readonly adapters?: AdapterSettings;
 }
 
-/** Weights by their Hugging Face names; row-major. */
-export type Weights = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
+/** The linear layers that can have adapters, by their Hugging Face names. */
+export const linearLayers = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+
+/** A linear layer of every layer of the transformer. */
+export type LinearLayer = (typeof linearLayers)[number];
+
+/**
+ * LoRA (Hu et al., arXiv 2106.09685): a linear layer with an adapter computes `x·Wᵀ + (α/r)·(x·Aᵀ)·Bᵀ`, where W stays as it is, and
+ * A `[r, input]` and B `[output, r]` are trained.
+ */
+export interface AdapterSettings {
+  /** r, at least 1. */
+  readonly rank: number;
+  /** α > 0. */
+  readonly alpha: number;
+  /** The linear layers that have an adapter; at least one. */
+  readonly targets: readonly LinearLayer[];
+}
+
+/** A weight's elements, row-major. */
+export interface Weight {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** Weights by their Hugging Face names. */
+export type Weights = ReadonlyMap<string, Weight>;
+
+/** A model as data. */
+export interface ModelData {
+  readonly config: LanguageModelConfig;
+  readonly weights: Weights;
+}
 
 /** What a model has on top of its transformer. */
 export type Head = 'language-model' | 'value' | 'reward';
@@ -30,8 +63,8 @@ export type Head = 'language-model' | 'value' | 'reward';
 export interface Parameter {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Standard deviation of its normal initialisation, or the constant it begins with. */
-  readonly initial: { readonly standardDeviation: number } | { readonly constant: number };
+  /** Standard deviation of its normal initialisation, bound of its uniform one, or the constant it begins with. */
+  readonly initial: { readonly standardDeviation: number } | { readonly bound: number } | { readonly constant: number };
 }
 
 /**
@@ -40,7 +73,7 @@ export interface Parameter {
  * @param heads a policy has `language-model`, while it learns also `value`; a reward model has `reward`
  */
 export function parameters(config: LanguageModelConfig, heads: readonly Head[]): Parameter[] {
-  const { vocabSize, hiddenSize, intermediateSize, layers } = config;
+  const { vocabSize, hiddenSize, intermediateSize, layers, adapters } = config;
   const keyValueSize = headSize(config) * config.keyValueHeads;
   const normal = { standardDeviation: 0.02 };
   // What adds to the residual stream begins smaller, so that its variance does not grow with depth (GPT-2).
@@ -48,19 +81,27 @@ export function parameters(config: LanguageModelConfig, heads: readonly Head[]):
   const one = { constant: 1 };
   const zero = { constant: 0 };
   const list: Parameter[] = [{ name: 'model.embed_tokens.weight', shape: [vocabSize, hiddenSize], initial: normal }];
+  const linear = (module: string, shape: readonly [number, number], initial: Parameter['initial']): void => {
+    list.push({ name: `${module}.weight`, shape, initial });
+    if (!adapters || !hasAdapter(config, module)) return;
+    const [output, input] = shape;
+    list.push(
+      // Kaiming's uniform initialisation with a slope of √5, as PEFT has it.
+      { name: `${module}.lora_A.weight`, shape: [adapters.rank, input], initial: { bound: input ** -0.5 } },
+      { name: `${module}.lora_B.weight`, shape: [output, adapters.rank], initial: zero },
+    );
+  };
   for (let layer = 0; layer < layers; layer++) {
     const prefix = `model.layers.${layer}`;
-    list.push(
-      { name: `${prefix}.input_layernorm.weight`, shape: [hiddenSize], initial: one },
-      { name: `${prefix}.self_attn.q_proj.weight`, shape: [hiddenSize, hiddenSize], initial: normal },
-      { name: `${prefix}.self_attn.k_proj.weight`, shape: [keyValueSize, hiddenSize], initial: normal },
-      { name: `${prefix}.self_attn.v_proj.weight`, shape: [keyValueSize, hiddenSize], initial: normal },
-      { name: `${prefix}.self_attn.o_proj.weight`, shape: [hiddenSize, hiddenSize], initial: residual },
-      { name: `${prefix}.post_attention_layernorm.weight`, shape: [hiddenSize], initial: one },
-      { name: `${prefix}.mlp.gate_proj.weight`, shape: [intermediateSize, hiddenSize], initial: normal },
-      { name: `${prefix}.mlp.up_proj.weight`, shape: [intermediateSize, hiddenSize], initial: normal },
-      { name: `${prefix}.mlp.down_proj.weight`, shape: [hiddenSize, intermediateSize], initial: residual },
-    );
+    list.push({ name: `${prefix}.input_layernorm.weight`, shape: [hiddenSize], initial: one });
+    linear(`${prefix}.self_attn.q_proj`, [hiddenSize, hiddenSize], normal);
+    linear(`${prefix}.self_attn.k_proj`, [keyValueSize, hiddenSize], normal);
+    linear(`${prefix}.self_attn.v_proj`, [keyValueSize, hiddenSize], normal);
+    linear(`${prefix}.self_attn.o_proj`, [hiddenSize, hiddenSize], residual);
+    list.push({ name: `${prefix}.post_attention_layernorm.weight`, shape: [hiddenSize], initial: one });
+    linear(`${prefix}.mlp.gate_proj`, [intermediateSize, hiddenSize], normal);
+    linear(`${prefix}.mlp.up_proj`, [intermediateSize, hiddenSize], normal);
+    linear(`${prefix}.mlp.down_proj`, [hiddenSize, intermediateSize], residual);
   }
   list.push({ name: 'model.norm.weight', shape: [hiddenSize], initial: one });
   if (heads.includes('language-model') && !config.tieWordEmbeddings) {
@@ -82,40 +123,78 @@ export function headSize(config: LanguageModelConfig): number {
   return config.hiddenSize / config.heads;
 }
 
+/** Whether a linear layer has an adapter. @param module its full name, such as `model.layers.0.mlp.up_proj` */
+export function hasAdapter({ adapters }: LanguageModelConfig, module: string): boolean {
+  return adapters?.targets.some((target) => module.endsWith(`.${target}`)) ?? false;
+}
+
+/** What the output of an adapter is multiplied by: α/r; 0 where there are none. */
+export function adapterScale({ adapters }: LanguageModelConfig): number {
+  return adapters ? adapters.alpha / adapters.rank : 0;
+}
+
+/** Whether a weight is trained: where there are adapters, only they and the heads are. */
+export function isTrained({ adapters }: LanguageModelConfig, name: string): boolean {
+  return adapters === undefined || /\.lora_[AB]\.weight$|^value_head\.|^score\./.test(name);
+}
+
 /** Weights to begin training from. The same seed gives the same bytes. */
 export function initialWeights(config: LanguageModelConfig, heads: readonly Head[], seed: number): Weights {
+  return withHeads(config, new Map(), heads, seed);
+}
+
+/**
+ * The weights of a model with other heads, or with adapters: what both have is taken over, new heads and adapters begin as
+ * `initialWeights` has them. New adapters change nothing yet.
+ */
+export function withHeads(config: LanguageModelConfig, weights: Weights, heads: readonly Head[], seed = 0): Weights {
   return new Map(
-    parameters(config, heads).map(({ name, shape, initial }) => {
-      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-      if ('constant' in initial) data.fill(initial.constant);
-      else {
-        const random = seededRandom('initial-weights', seed, name);
-        for (let index = 0; index < data.length; index++) data[index] = initial.standardDeviation * random.normal();
-      }
-      return [name, { shape, data }];
-    }),
+    parameters(config, heads).map((parameter) => [
+      parameter.name,
+      weights.get(parameter.name) ?? initialWeight(parameter, seed),
+    ]),
   );
 }
 
-/**
- * The weights of a model with other heads: what both have is taken over, new heads begin as `initialWeights` has them.
- */
-export function withHeads(config: LanguageModelConfig, weights: Weights, heads: readonly Head[]): Weights {
-  const initial = initialWeights(config, heads, 0);
-  return new Map([...initial].map(([name, weight]) => [name, weights.get(name) ?? weight]));
+function initialWeight({ name, shape, initial }: Parameter, seed: number): Weight {
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  if ('constant' in initial) return { shape, data: data.fill(initial.constant) };
+  const random = seededRandom('initial-weights', seed, name);
+  const draw =
+    'bound' in initial
+      ? () => initial.bound * (2 * random.uniform() - 1)
+      : () => initial.standardDeviation * random.normal();
+  for (let index = 0; index < data.length; index++) data[index] = draw();
+  return { shape, data };
 }
 
 /**
- * Checks that weights are those of a model.
+ * Checks that weights are those of a model, and that its adapters can be.
  *
- * @throws InputError naming the weight that is missing, unknown or of another shape
+ * @throws InputError naming the setting, or the weight that is missing, unknown or of another shape
  */
 export function checkWeights(config: LanguageModelConfig, weights: Weights): void {
+  if (config.adapters) checkAdapters(config.adapters);
   const heads: Head[] = [];
   if (weights.has('value_head.weight')) heads.push('value');
   if (weights.has('score.weight')) heads.push('reward');
   if (weights.has('lm_head.weight') || config.tieWordEmbeddings) heads.push('language-model');
   const expected = new Map(parameters(config, heads).map((parameter) => [parameter.name, parameter.shape]));
+  checkShapes(expected, weights);
+  for (const name of weights.keys()) {
+    if (!expected.has(name))
+      throw new InputError(`The weights have ${name}, which the model's configuration does not.`);
+  }
+}
+
+/**
+ * Checks that weights hold those of a model that are to be replaced. Others are left aside: a sampler loads the policy out of a learner's
+ * checkpoint without its value head.
+ *
+ * @param expected shapes by name
+ * @throws InputError naming the weight that is missing or of another shape
+ */
+export function checkShapes(expected: Iterable<readonly [string, readonly number[]]>, weights: Weights): void {
   for (const [name, shape] of expected) {
     const found = weights.get(name);
     if (!found) throw new InputError(`The weights lack ${name}: they do not belong to this model's configuration.`);
@@ -125,8 +204,19 @@ export function checkWeights(config: LanguageModelConfig, weights: Weights): voi
       );
     }
   }
-  for (const name of weights.keys()) {
-    if (!expected.has(name))
-      throw new InputError(`The weights have ${name}, which the model's configuration does not.`);
+}
+
+function checkAdapters({ rank, alpha, targets }: AdapterSettings): void {
+  if (!Number.isInteger(rank) || rank < 1) {
+    throw new InputError(`The rank of adapters is ${rank}, but has to be a whole number from 1 up.`);
+  }
+  if (!Number.isFinite(alpha) || alpha <= 0) {
+    throw new InputError(`The alpha of adapters is ${alpha}, but has to be above 0.`);
+  }
+  const unknown = targets.find((target) => !linearLayers.includes(target));
+  if (targets.length === 0 || unknown !== undefined) {
+    throw new InputError(
+      `Adapters are for ${unknown ?? 'no layer'}, but have to be for one or more of ${linearLayers.join(', ')}.`,
+    );
   }
 }

@@ -1,7 +1,16 @@
 import * as tf from '@tensorflow/tfjs-node';
 import { InputError, seededRandom } from '@infalign/core';
 import { describe, expect, it } from 'vitest';
-import { parameters, type Head, type LanguageModelConfig, type Weights } from './definition.js';
+import { merged } from './adapters/merged.js';
+import {
+  isTrained,
+  linearLayers,
+  parameters,
+  withHeads,
+  type Head,
+  type LanguageModelConfig,
+  type Weights,
+} from './definition.js';
 import type { AdamSettings, LanguageModel, Loss, SampleRequest, Sequence, Trainer } from './language-model.js';
 import { plainLogProbs, plainStates } from './plain-transformer.fixture.js';
 
@@ -78,6 +87,14 @@ const policyAndValueLoss: Loss = {
 const adam: AdamSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const plainSettings = { temperature: 1, topK: 0, topP: 1, maxResponseTokens: 6 };
 const tiedConfig: LanguageModelConfig = { ...smallConfig, tieWordEmbeddings: true };
+const adaptedConfig: LanguageModelConfig = {
+  ...smallConfig,
+  adapters: { rank: 3, alpha: 2, targets: linearLayers },
+};
+const partlyAdaptedConfig: LanguageModelConfig = {
+  ...smallConfig,
+  adapters: { rank: 1, alpha: 0.5, targets: ['q_proj', 'v_proj', 'down_proj'] },
+};
 
 /** Sequences of different lengths, prompts and responses from 1 token up. */
 function someSequences(count: number, seed: number): Sequence[] {
@@ -129,6 +146,8 @@ export function describeExecutor<M extends LanguageModel>(
       ['a temperature', smallConfig, 0.7],
       ['one key head a query head', { ...smallConfig, keyValueHeads: 4 }, 1],
       ['one key head for all query heads', { ...smallConfig, keyValueHeads: 1 }, 1],
+      ['adapters', adaptedConfig, 1],
+      ['adapters of some layers', partlyAdaptedConfig, 1],
     ] as const)('gives the log-probabilities of the plain loops, with %s', (_, config, temperature) => {
       const weights = randomWeights(config, ['language-model'], 2);
       const sequences = someSequences(9, 3);
@@ -411,6 +430,8 @@ export function describeExecutor<M extends LanguageModel>(
     it.each([
       ['an output projection of its own', smallConfig],
       ['tied embeddings', tiedConfig],
+      ['adapters', adaptedConfig],
+      ['adapters of some layers', partlyAdaptedConfig],
     ])('has the gradients that finite differences of the plain loops give, with %s', (_, config) => {
       const weights = randomWeights(config, ['language-model', 'value', 'reward'], 9);
       const sequences = someSequences(4, 10);
@@ -425,6 +446,8 @@ export function describeExecutor<M extends LanguageModel>(
         const gradients = trainer.optimiserState().moments;
         let squares = 0;
         for (const [name, { data }] of weights) {
+          expect(gradients.has(`first.${name}`), name).toBe(isTrained(config, name));
+          if (!isTrained(config, name)) continue;
           const gradient = gradients.get(`first.${name}`)!.data;
           squares += gradient.reduce((sum, g) => sum + g * g, 0);
           const random = seededRandom('element', name);
@@ -571,6 +594,69 @@ export function describeExecutor<M extends LanguageModel>(
         const trainer = model.trainer(infinite, adam);
         expect(() => trainer.step(someSequences(2, 1), {}, settings)).toThrow(InputError);
         expect(model.weights()).toEqual(policyWeights);
+      });
+    });
+  });
+
+  describe('adapters', () => {
+    const weights = randomWeights(adaptedConfig, ['language-model', 'value', 'reward'], 18);
+    const sequences = someSequences(20, 19);
+    const settings = { learningRate: 1e-2, maxGradientNorm: 1, temperature: 1 };
+    const trained = [...weights.keys()].filter((name) => isTrained(adaptedConfig, name));
+
+    it('compute the same apart from the weights and merged into them', () => {
+      const whole = merged({ config: adaptedConfig, weights });
+      expect([...whole.weights.keys()]).toEqual([...policyWeights.keys()]);
+      withModel(adaptedConfig, weights, (apart) =>
+        withModel(whole.config, whole.weights, (together) => {
+          const expected = together.responseLogProbs(sequences, 1);
+          apart.responseLogProbs(sequences, 1).forEach((row, index) => expectClose(row, expected[index]!, 1e-5));
+          expectClose(apart.rewards(sequences), together.rewards(sequences), 1e-5);
+          const requests = sequences.map(({ promptTokens }, index) => ({ promptTokens, randomSeed: [index] }));
+          const responses = together.sample(requests, plainSettings);
+          apart.sample(requests, plainSettings).forEach(({ responseTokens, logProbs }, index) => {
+            expect(responseTokens).toEqual(responses[index]!.responseTokens);
+            expectClose(logProbs, responses[index]!.logProbs, 1e-5);
+          });
+        }),
+      );
+    });
+
+    it('change nothing before they are trained', () => {
+      const heads = ['language-model', 'value', 'reward'] as const;
+      const fresh = withHeads(adaptedConfig, policyWeights, heads, 5);
+      const expected = withModel(smallConfig, policyWeights, (model) => model.responseLogProbs(sequences, 1));
+      withModel(adaptedConfig, fresh, (model) => {
+        model.responseLogProbs(sequences, 1).forEach((row, index) => expectClose(row, expected[index]!, 1e-6));
+        model.trainer(textLoss, adam).step(sequences, {}, settings);
+        expect(model.responseLogProbs(sequences, 1)[0]).not.toEqual(expected[0]);
+      });
+    });
+
+    it('and heads are all that is trained, kept by the optimiser, given out and taken in', () => {
+      withModel(adaptedConfig, weights, (model) => {
+        const before = model.responseLogProbs(sequences, 1);
+        const begin = model.weights();
+        expect([...begin.keys()].sort()).toEqual(trained.toSorted());
+        for (const [name, weight] of begin) expect(weight).toEqual(weights.get(name));
+        const trainer = model.trainer(policyAndValueLoss, adam);
+        for (let step = 0; step < 3; step++) trainer.step(sequences, {}, settings);
+        const { moments } = trainer.optimiserState();
+        expect([...moments.keys()].sort()).toEqual(
+          trained.flatMap((name) => [`first.${name}`, `second.${name}`]).sort(),
+        );
+        const after = model.weights();
+        for (const name of trained.filter((each) => each !== 'score.weight')) {
+          expect(after.get(name)!.data, name).not.toEqual(begin.get(name)!.data);
+        }
+        const learned = model.responseLogProbs(sequences, 1);
+        expect(learned).not.toEqual(before);
+        // Where the adapters are as they were, all is: nothing else has changed.
+        model.load(begin);
+        expect(model.responseLogProbs(sequences, 1)).toEqual(before);
+        model.load(new Map([...weights, ...after]));
+        expect(model.responseLogProbs(sequences, 1)).toEqual(learned);
+        expect(() => model.load(policyWeights)).toThrow('lora_A');
       });
     });
   });

@@ -1,10 +1,17 @@
+export { adapterFiles, readAdapters } from './adapters/adapter-files.js';
+export { merged } from './adapters/merged.js';
+export { openAdapters } from './adapters/open-adapters.js';
 export {
   initialWeights,
   parameters,
   withHeads,
+  type AdapterSettings,
   type Head,
   type LanguageModelConfig,
+  type LinearLayer,
+  type ModelData,
   type Parameter,
+  type Weight,
   type Weights,
 } from './definition.js';
 export { createLanguageModel } from './create-language-model.js';

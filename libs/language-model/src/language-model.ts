@@ -59,9 +59,9 @@ export interface LanguageModel {
   values(sequences: readonly Sequence[]): Float32Array[];
   /** The reward head's output at the last token, one number a sequence. */
   rewards(sequences: readonly Sequence[]): Float32Array;
-  /** The weights as they are. */
+  /** The weights that can be trained, as they are: all of them or, of a model with adapters, adapters and heads. */
   weights(): Weights;
-  /** Replaces the weights. @throws InputError if a weight is missing or of another shape */
+  /** Replaces these weights; others are not looked at. @throws InputError if one is missing or of another shape */
   load(weights: Weights): void;
   /**
    * Something that trains these weights.

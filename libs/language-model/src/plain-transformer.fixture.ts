@@ -9,11 +9,22 @@ import { headSize, type LanguageModelConfig, type Weights } from './definition.j
 export function plainStates(config: LanguageModelConfig, weights: Weights, tokens: readonly number[]): number[][] {
   const weight = (name: string): Float32Array => weights.get(name)!.data;
   const width = headSize(config);
-  const linear = (x: readonly number[], name: string): number[] => {
+  const multiplied = (x: readonly number[], name: string): number[] => {
     const w = weight(name);
     return Array.from({ length: w.length / x.length }, (_, row) =>
       x.reduce((sum, value, column) => sum + value * w[row * x.length + column]!, 0),
     );
+  };
+  const linear = (x: readonly number[], name: string): number[] => {
+    const output = multiplied(x, name);
+    const [down, up] = ['lora_A.weight', 'lora_B.weight'].map((part) => name.replace(/weight$/, part)) as [
+      string,
+      string,
+    ];
+    if (!weights.has(down)) return output;
+    const { alpha, rank } = config.adapters!;
+    const added = multiplied(multiplied(x, down), up);
+    return output.map((value, row) => value + (alpha / rank) * added[row]!);
   };
   const norm = (x: readonly number[], name: string): number[] => {
     const scale = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length + config.rmsNormEpsilon);

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkWeights, type LanguageModelConfig, type Weights } from '../definition.js';
+import { checkShapes, checkWeights, isTrained, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, SampledResponse, SampleRequest, Sequence } from '../language-model.js';
 import { inChunks, packBatch, unpack, type PackedBatch } from './batching.js';
 import { decode } from './decoding.js';
@@ -16,6 +16,8 @@ const decodingRows = 1024;
 export interface EagerModel extends LanguageModel {
   /** The weights as differentiable variables, by name. */
   readonly variables: ReadonlyMap<string, tf.Variable>;
+  /** Those of them that are trained. */
+  readonly trained: ReadonlyMap<string, tf.Variable>;
   /** The normalised state that each response token is predicted from, shape [n, d]. Call inside `tf.tidy`. */
   responseStates(batch: PackedBatch): tf.Tensor2D;
   /** log π of the batch's response tokens in these states, shape [n]. */
@@ -39,6 +41,7 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
       tf.tidy(() => tf.variable(tf.tensor(data, [...shape], 'float32'))),
     ]),
   );
+  const trained = new Map([...variables].filter(([name]) => isTrained(config, name)));
   const tables = rotaryTables(config);
   const weight: WeightTensor = (name) => {
     const variable = variables.get(name);
@@ -71,6 +74,7 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
   const model: EagerModel = {
     config,
     variables,
+    trained,
     responseStates: (batch) => states(batch, batch.statePositions),
     logProbsIn: (states, batch, temperature) =>
       targetLogProbs(
@@ -105,14 +109,17 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
 
     weights: () =>
       new Map(
-        [...variables].map(([name, variable]) => [
+        [...trained].map(([name, variable]) => [
           name,
           { shape: variable.shape, data: Float32Array.from(variable.dataSync()) },
         ]),
       ),
     load: (weights) => {
-      checkWeights(config, withoutOthers(weights, variables));
-      for (const [name, variable] of variables) {
+      checkShapes(
+        [...trained].map(([name, { shape }]) => [name, shape] as const),
+        weights,
+      );
+      for (const [name, variable] of trained) {
         const { shape, data } = weights.get(name)!;
         tf.tidy(() => variable.assign(tf.tensor(data, [...shape], 'float32')));
       }
@@ -130,11 +137,6 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
 function eager(model: LanguageModel): EagerModel {
   if (!('variables' in model)) throw new Error('both models must be held by the same executor');
   return model as EagerModel;
-}
-
-/** A sampler loads the policy out of a learner's checkpoint: heads that it does not hold are left aside. */
-function withoutOthers(weights: Weights, variables: ReadonlyMap<string, tf.Variable>): Weights {
-  return new Map([...weights].filter(([name]) => variables.has(name)));
 }
 
 /**

@@ -16,7 +16,7 @@ export function createEagerTrainer<Input extends string, Statistic extends strin
   adam: AdamSettings,
 ): Trainer<Input, Statistic> {
   const memory = new Map(
-    [...model.variables].map(([name, variable]) => [
+    [...model.trained].map(([name, variable]) => [
       name,
       { shape: variable.shape, first: new Float32Array(variable.size), second: new Float32Array(variable.size) },
     ]),
@@ -26,7 +26,7 @@ export function createEagerTrainer<Input extends string, Statistic extends strin
   return {
     step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
       const batch = packBatch(sequences, model.config.maxPositions);
-      const variables = [...model.variables.values()];
+      const variables = [...model.trained.values()];
       const reported: Record<string, number> = {};
       const { value, grads } = tf.tidy(() =>
         tf.variableGrads(() => {
@@ -56,7 +56,7 @@ export function createEagerTrainer<Input extends string, Statistic extends strin
       );
       const gradients = new Map<string, Float32Array>();
       let squares = 0;
-      for (const [name, variable] of model.variables) {
+      for (const [name, variable] of model.trained) {
         // Weights that the loss does not touch (a head it does not use) have no gradient.
         const gradient = grads[variable.name]?.dataSync<'float32'>();
         if (!gradient) continue;
@@ -74,7 +74,7 @@ export function createEagerTrainer<Input extends string, Statistic extends strin
       steps++;
       const scale = Math.min(1, maxGradientNorm / gradientNorm);
       for (const [name, gradient] of gradients) {
-        const variable = model.variables.get(name)!;
+        const variable = model.trained.get(name)!;
         const weights = variable.dataSync<'float32'>();
         const { first, second } = memory.get(name)!;
         adamStep(weights, gradient, first, second, { ...adam, learningRate, scale, step: steps });

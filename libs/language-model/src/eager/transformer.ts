@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { headSize, type LanguageModelConfig } from '../definition.js';
+import { adapterScale, hasAdapter, headSize, type LanguageModelConfig } from '../definition.js';
 import { attention, rmsNorm, rotate, swiglu } from './operations.js';
 
 /** Gives the tensor of a weight by its Hugging Face name. */
@@ -60,7 +60,7 @@ export function layer(
   attend: (projections: Projections) => tf.Tensor2D,
 ): tf.Tensor2D {
   const linear = (input: tf.Tensor2D, name: string): tf.Tensor2D =>
-    tf.matMul(input, weight(`model.layers.${index}.${name}.weight`), false, true);
+    linearLayer(config, weight, `model.layers.${index}.${name}`, input);
   const norm = (input: tf.Tensor2D, name: string): tf.Tensor2D =>
     rmsNorm(input, weight(`model.layers.${index}.${name}.weight`) as tf.Tensor1D, config.rmsNormEpsilon);
   const heads = (input: tf.Tensor2D, count: number): tf.Tensor3D => tf.reshape(input, [-1, count, headSize(config)]);
@@ -76,6 +76,16 @@ export function layer(
   const again = norm(middle, 'post_attention_layernorm');
   const activated = swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj'));
   return tf.add(middle, linear(activated, 'mlp.down_proj'));
+}
+
+/** `x·Wᵀ`, and `(α/r)·(x·Aᵀ)·Bᵀ` where the layer has an adapter. @param x shape [n, input] */
+function linearLayer(config: LanguageModelConfig, weight: WeightTensor, module: string, x: tf.Tensor2D): tf.Tensor2D {
+  const product = (input: tf.Tensor2D, name: string): tf.Tensor2D =>
+    tf.matMul(input, weight(`${module}.${name}`), false, true);
+  const output = product(x, 'weight');
+  if (!hasAdapter(config, module)) return output;
+  const reduced: tf.Tensor2D = tf.mul(product(x, 'lora_A.weight'), adapterScale(config));
+  return tf.add(output, product(reduced, 'lora_B.weight'));
 }
 
 /**

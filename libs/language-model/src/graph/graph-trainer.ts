@@ -67,7 +67,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
   adam: AdamSettings,
 ): { readonly trainer: Trainer<Input, Statistic>; dispose(): void } {
   const { weights, tables, config } = state;
-  const optimiser = createAdam(weights.variables, adam);
+  const optimiser = createAdam(new Map(weights.trained.map(({ name }) => [name, weights.variables.get(name)!])), adam);
   let training: TrainingFunction | undefined;
 
   const trainer: Trainer<Input, Statistic> = {
@@ -106,7 +106,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
     optimiserState() {
       const named = (moment: 'first' | 'second'): Weights =>
         new Map(
-          [...readStacks(weights.stacks, (name) => optimiser.moments.get(name)![moment])].map(([name, weight]) => [
+          [...readStacks(weights.trained, (name) => optimiser.moments.get(name)![moment])].map(([name, weight]) => [
             `${moment}.${name}`,
             weight,
           ]),
@@ -114,7 +114,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
       return { moments: new Map([...named('first'), ...named('second')]), steps: optimiser.steps };
     },
     load({ moments, steps }) {
-      for (const stack of weights.stacks) {
+      for (const stack of weights.trained) {
         for (const moment of ['first', 'second'] as const) {
           const parts = new Map(
             stack.parts.map(({ name, shape }) => {
@@ -164,7 +164,7 @@ function trainingFunction<Input extends string>(
     ]),
   ) as Record<Input, GraphTensor>;
   const computed: Readonly<Record<string, GraphTensor>> = loss.compute(graphArithmetic, outputs, inputs);
-  const names = [...weights.variables.keys()];
+  const names = weights.trained.map(({ name }) => name);
   const found = gradients(
     computed['loss']!,
     names.map((name) => graph.inputs.get(name)!),

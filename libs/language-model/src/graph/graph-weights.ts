@@ -1,15 +1,17 @@
-import { InputError } from '@infalign/core';
 import { Variable } from '@infalign/tensor-graph';
-import { checkWeights, type LanguageModelConfig, type Weights } from '../definition.js';
+import { checkShapes, checkWeights, isTrained, type LanguageModelConfig, type Weights } from '../definition.js';
 import { stacked, stackedWeights, unstacked, type StackedWeight } from './layout.js';
 
 /** The weights of a model in the native library: inputs of its graphs, and what its trainers change. */
 export interface GraphWeights {
   readonly stacks: readonly StackedWeight[];
+  /** Those that are trained; the others never change. */
+  readonly trained: readonly StackedWeight[];
   /** By the names of the stacks. */
   readonly variables: ReadonlyMap<string, Variable>;
+  /** The trained weights. */
   read(): Weights;
-  /** @throws InputError if a weight is missing or of another shape */
+  /** Replaces the trained weights. @throws InputError if one is missing or of another shape */
   load(weights: Weights): void;
   dispose(): void;
 }
@@ -18,18 +20,17 @@ export interface GraphWeights {
 export function createGraphWeights(config: LanguageModelConfig, weights: Weights): GraphWeights {
   checkWeights(config, weights);
   const stacks = stackedWeights(weights);
+  const trained = stacks.filter(({ parts }) => isTrained(config, parts[0]!.name));
   const variables = new Map(stacks.map((stack) => [stack.name, new Variable(stacked(stack, weights), stack.shape)]));
+  const shapes = trained.flatMap(({ parts }) => parts.map(({ name, shape }) => [name, shape] as const));
   return {
     stacks,
+    trained,
     variables,
-    read: () => readStacks(stacks, (name) => variables.get(name)!),
+    read: () => readStacks(trained, (name) => variables.get(name)!),
     load(next) {
-      // A sampler loads the policy out of a learner's checkpoint: heads that it does not hold are left aside.
-      checkWeights(config, new Map([...next].filter(([name]) => weights.has(name))));
-      for (const [name] of weights) {
-        if (!next.has(name)) throw new InputError(`The weights lack ${name}: they do not belong to this model.`);
-      }
-      for (const stack of stacks) variables.get(stack.name)!.assign(stacked(stack, next));
+      checkShapes(shapes, next);
+      for (const stack of trained) variables.get(stack.name)!.assign(stacked(stack, next));
     },
     dispose() {
       for (const variable of variables.values()) variable.dispose();

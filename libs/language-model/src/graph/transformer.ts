@@ -2,6 +2,7 @@ import {
   add,
   broadcastTo,
   concatenate,
+  fill,
   gather,
   lessEqual,
   matMul,
@@ -17,7 +18,7 @@ import {
   type Graph,
   type GraphTensor,
 } from '@infalign/tensor-graph';
-import { headSize, type LanguageModelConfig } from '../definition.js';
+import { adapterScale, hasAdapter, headSize, type LanguageModelConfig } from '../definition.js';
 import { rmsNorm, rotate, swiglu } from './operations.js';
 
 /** Gives the input of a graph that is a weight, by the name of its stack. */
@@ -78,17 +79,38 @@ export function layer(
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
   const [n] = x.shape;
   const width = headSize(config);
-  const of = (name: string): GraphTensor => weight(`model.layers.${index}.${name}.weight`);
-  const linear = (input: GraphTensor, name: string): GraphTensor => matMul(input, of(name), { transposeB: true });
+  const prefix = `model.layers.${index}`;
+  const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
+  const multiplied = (input: GraphTensor, name: string): GraphTensor => matMul(input, of(name), { transposeB: true });
+  const linear = (input: GraphTensor, name: string): GraphTensor => {
+    const output = multiplied(input, name);
+    return hasAdapter(config, name) ? add(output, adapterOutput(config, weight, `${prefix}.${name}`, input)) : output;
+  };
   const rows = (input: GraphTensor, count: number): GraphTensor => reshape(input, [product(n!, count), width]);
 
   const normalised = rmsNorm(x, of('input_layernorm'), rmsNormEpsilon);
-  const queriesAndKeys = rows(linear(normalised, 'self_attn.qk_proj'), heads + keyValueHeads);
+  let projected = multiplied(normalised, 'self_attn.qk_proj');
+  const parts = { 'self_attn.q_proj': heads, 'self_attn.k_proj': keyValueHeads };
+  if (Object.keys(parts).some((name) => hasAdapter(config, name))) {
+    const outputs = Object.entries(parts).map(([name, count]) =>
+      hasAdapter(config, name)
+        ? adapterOutput(config, weight, `${prefix}.${name}`, normalised)
+        : fill(x.graph, [n!, count * width], 0),
+    );
+    projected = add(projected, concatenate(outputs, 1));
+  }
+  const queriesAndKeys = rows(projected, heads + keyValueHeads);
   const values = rows(linear(normalised, 'self_attn.v_proj'), keyValueHeads);
   const attended = attend(rotate(queriesAndKeys, rotations.cos, rotations.sin), values);
   const middle = add(x, linear(reshape(attended, [n!, hiddenSize]), 'self_attn.o_proj'));
   const again = rmsNorm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
   return add(middle, linear(swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')), 'mlp.down_proj'));
+}
+
+/** `(α/r)·(x·Aᵀ)·Bᵀ`. @param x shape [n, input] */
+function adapterOutput(config: LanguageModelConfig, weight: WeightInput, module: string, x: GraphTensor): GraphTensor {
+  const reduced = matMul(x, weight(`${module}.lora_A.weight`), { transposeB: true });
+  return matMul(multiply(reduced, adapterScale(config)), weight(`${module}.lora_B.weight`), { transposeB: true });
 }
 
 /**

@@ -1,14 +1,13 @@
 import { InputError } from '@infalign/core';
 import { decodeSafetensors, encodeSafetensors, type ByteSource } from '@infalign/checkpoint';
-import { checkWeights, type LanguageModelConfig, type Weights } from '../definition.js';
+import { merged } from '../adapters/merged.js';
+import { checkWeights, type LanguageModelConfig, type ModelData, type Weights } from '../definition.js';
 import { parseTokenizer, tokenName } from '../tokenizer-json.js';
 import { endOfTextToken, padding, paddingToken } from '../tokenizer.js';
 import { configFile, parseConfig } from './config-file.js';
 
 /** A model as its files hold it. */
-export interface Pretrained {
-  readonly config: LanguageModelConfig;
-  readonly weights: Weights;
+export interface Pretrained extends ModelData {
   /** The text of its tokenizer.json. */
   readonly tokenizerJson: string;
   /**
@@ -34,11 +33,11 @@ const names = {
 
 /**
  * The files of a Hugging Face folder that Python's transformers loads as it is: a policy as LlamaForCausalLM, a reward
- * model as LlamaForSequenceClassification with one label.
+ * model as LlamaForSequenceClassification with one label. Adapters are written as part of the weights.
  */
 export function pretrainedFiles(model: Pretrained): Map<string, string | Uint8Array> {
-  const { config, weights, tokenizerJson } = model;
-  checkWeights(config, weights);
+  checkWeights(model.config, model.weights);
+  const { config, weights, tokenizerJson } = merged(model);
   const isReward = weights.has('score.weight');
   const isValue = (name: string): boolean => name.startsWith('value_head.');
   const select = (wanted: (name: string) => boolean): Weights => new Map([...weights].filter(([name]) => wanted(name)));
