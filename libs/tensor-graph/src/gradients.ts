@@ -1,6 +1,7 @@
 import type { GraphTensor, Node } from './graph.js';
 import {
   add,
+  after,
   broadcastTo,
   concatenate,
   divide,
@@ -21,6 +22,7 @@ import {
   subtract,
   sum,
   transpose,
+  withGradient,
 } from './operations.js';
 import { equalShapes, product, quotient, shown, ShapeError, type Shape } from './shape.js';
 
@@ -117,10 +119,52 @@ export function gradients(y: GraphTensor, xs: readonly GraphTensor[]): (GraphTen
   if (y.shape.length !== 0 || y.dtype !== 'float32') {
     throw new ShapeError(`gradients: ${y.toString()} has to be a float32 tensor without axes`);
   }
+  return backwards(y, y.graph.scalar(1), xs, { throughXs: true });
+}
+
+/**
+ * `f(x)`, of which nothing is kept for the gradient but x: what f computes is computed again when the gradient has come so far (Chen et
+ * al., arXiv 1604.06174). It takes the time of f once more, and in exchange the memory of one f where several follow each other.
+ *
+ * @param f called twice: every tensor with a gradient that depends on x has to be made anew by each call
+ */
+export function recomputed(x: GraphTensor, f: (x: GraphTensor) => GraphTensor): GraphTensor {
+  const { graph } = x;
+  const start = graph.nodes.length;
+  const y = f(x);
+  const end = graph.nodes.length;
+  const isInside = ({ node }: GraphTensor): boolean => node.index >= start && node.index < end;
+  const used = graph.nodes.slice(start).flatMap((node) => [...node.inputs, ...(node.gradient?.inputs ?? [])]);
+  const hasGradient = ({ dtype, node }: GraphTensor): boolean => dtype === 'float32' && node.operation !== 'Const';
+  const inputs = [...new Set([x, ...used.filter((each) => hasGradient(each) && !isInside(each))])];
+  return withGradient(y, inputs, (dy) => {
+    // Only after dy: else TensorFlow would find that both are the same, and keep what the first has computed.
+    const again = after(x, [dy]);
+    const restart = graph.nodes.length;
+    const result = f(again);
+    const kept = graph.nodes.slice(restart).flatMap((node) => node.inputs.filter(isInside));
+    const wrong = kept.find(hasGradient);
+    if (wrong) throw new Error(`recomputed: ${wrong.toString()} is used again instead of being made anew`);
+    return backwards(result, dy, [again, ...inputs.slice(1)], { throughXs: false });
+  });
+}
+
+/**
+ * Reverse-mode differentiation.
+ *
+ * @param dy the gradient in y, of its shape
+ * @param throughXs whether what an x was computed from counts as depending on it; if not, every x is a source of its own
+ */
+function backwards(
+  y: GraphTensor,
+  dy: GraphTensor,
+  xs: readonly GraphTensor[],
+  { throughXs }: { readonly throughXs: boolean },
+): (GraphTensor | undefined)[] {
   const { graph } = y;
   const wanted = needing(y, xs);
   /** What has arrived for every output of every operation. */
-  const arrived = new Map<GraphTensor, GraphTensor[]>([[y, [graph.scalar(1)]]]);
+  const arrived = new Map<GraphTensor, GraphTensor[]>([[y, [dy]]]);
   const sumOf = (tensor: GraphTensor): GraphTensor | undefined => {
     const parts = arrived.get(tensor);
     return parts?.reduce((a, b) => add(a, b));
@@ -134,6 +178,7 @@ export function gradients(y: GraphTensor, xs: readonly GraphTensor[]): (GraphTen
     node.outputs.forEach((output, place) => {
       if (targets.has(output) && dys[place]) result.set(output, dys[place]);
     });
+    if (!throughXs && node.outputs.some((output) => targets.has(output))) continue;
     if (dys.every((dy) => dy === undefined) || node.inputs.length === 0) continue;
     const inputs = node.gradient ? node.gradient.inputs : node.inputs;
     if (!inputs.some((input) => wanted.has(input.node))) continue;

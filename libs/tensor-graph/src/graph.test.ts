@@ -132,6 +132,20 @@ describe('a compiled function', () => {
     fn.dispose();
   });
 
+  it('are added without being changed', () => {
+    const before = alive();
+    const [a, b] = [vector(1, 2), vector(10, 20)];
+    const sumOf = a.plus(b);
+    expect([sumOf.read(), a.read(), b.read()].map((each) => Array.from(each))).toEqual([
+      [11, 22],
+      [1, 2],
+      [10, 20],
+    ]);
+    expect(sumOf.shape).toEqual([2]);
+    for (const tensor of [a, b, sumOf]) tensor.dispose();
+    expect(alive()).toBe(before);
+  });
+
   it('says which input does not fit, and what the names are', () => {
     const graph = new Graph();
     const x = graph.input('x', 'float32', ['n', 2]);

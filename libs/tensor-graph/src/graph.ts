@@ -29,7 +29,7 @@ export interface Node {
 /** A gradient that was worked out by hand. */
 export interface CustomGradient {
   readonly inputs: readonly GraphTensor[];
-  readonly backward: (dy: GraphTensor) => readonly GraphTensor[];
+  readonly backward: (dy: GraphTensor) => readonly (GraphTensor | undefined)[];
 }
 
 /** A tensor that a graph computes: what it will be, not what it is. */

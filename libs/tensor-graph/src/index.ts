@@ -1,5 +1,5 @@
 export { compile, type Feed, type GraphFunction } from './compile.js';
-export { gradients } from './gradients.js';
+export { gradients, recomputed } from './gradients.js';
 export { Graph, GraphTensor, type DataType, type Elements } from './graph.js';
 export { NativeTensor } from './native.js';
 export {

@@ -394,12 +394,12 @@ export function moveRows(x: GraphTensor, source: GraphTensor, target: GraphTenso
  * The same numbers, with a gradient worked out by hand: it flows to the inputs directly, past the operations between.
  *
  * @param y what was computed from the inputs
- * @param backward from the gradient in y to that in each input, of the input's shape
+ * @param backward from the gradient in y to that in each input, of the input's shape; undefined where y does not depend on it
  */
 export function withGradient(
   y: GraphTensor,
   inputs: readonly GraphTensor[],
-  backward: (dy: GraphTensor) => readonly GraphTensor[],
+  backward: (dy: GraphTensor) => readonly (GraphTensor | undefined)[],
 ): GraphTensor {
   return identity(y, { gradient: { inputs, backward } });
 }
