@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kafkaAvailable } from '../../../../tools/kafka/index.mjs';
@@ -47,6 +47,33 @@ function reproducible(out: string): unknown {
   delete results.machine;
   delete results.times;
   return results;
+}
+
+/** A calibrated rollout as `replay` writes it. */
+interface Calibrated {
+  value: {
+    scored: { rollout: { rolloutId: string } };
+    calibratedReward: number;
+    transformedReward: number;
+  };
+}
+
+/** Every calibrated rollout of a policy's run, by what identifies it, with its rewards to the last bit. */
+function rewardsById(records: readonly Calibrated[]): Map<string, unknown> {
+  return new Map(
+    records.map(({ value: { scored, calibratedReward, transformedReward } }) => [
+      scored.rollout.rolloutId,
+      { calibratedReward, transformedReward, scored },
+    ]),
+  );
+}
+
+/** The same out of a broker. */
+async function calibratedOnServices(servicesFile: string, out: string): Promise<Map<string, unknown>> {
+  const replayed = await infalign('replay', 'rollout.calibrated', '--out', out, '--services', servicesFile);
+  expect(replayed).toMatchObject({ code: 0 });
+  const lines = readdirSync(out).flatMap((name) => readFileSync(join(out, name), 'utf8').trim().split('\n'));
+  return rewardsById(lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Calibrated));
 }
 
 interface Status {
@@ -138,6 +165,27 @@ describe.skipIf(!availability.ok)('services on one machine', { timeout: 600_000 
     );
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toContain('set stream.partitions: 6');
+  });
+
+  it('give the same rollouts and the same rewards, bit for bit, with one of each service', async () => {
+    const withTwo = await calibratedOnServices(services, folder.path('calibrated-by-two'));
+    const single = folder.path('single');
+    const singleServices = join(single, 'services.yaml');
+    const onSingle = folder.path('on-single');
+    try {
+      expect(await infalign('up', '--folder', single)).toMatchObject({ code: 0 });
+      const outcome = await infalign('run', file, '--out', onSingle, '--on', 'services', '--services', singleServices);
+      expect(outcome).toMatchObject({ code: 0 });
+      expect(reproducible(onSingle)).toEqual(reproducible(folder.path('here')));
+      const withOne = await calibratedOnServices(singleServices, folder.path('calibrated-by-one'));
+      console.log([...withOne].slice(0, 2), withOne.size, [...withTwo].slice(0, 1));
+      // 3 iterations of 8 prompts with 4 rollouts each, all of them learned from.
+      expect(withOne.size).toBeGreaterThanOrEqual(3 * 8 * 4);
+      expect(withOne).toEqual(withTwo);
+      console.log(readdirSync(folder.path('here'), { recursive: true }));
+    } finally {
+      await infalign('down', '--folder', single);
+    }
   });
 
   it('end when they are told to, and leave no process behind', async () => {
