@@ -4,7 +4,7 @@ import type { LanguageModel, Sequence } from '../language-model.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
 import { createDecoder, type Decoder } from './decoding.js';
 import { graphFunctions, type GraphFunctions, type Scores } from './graph-functions.js';
-import { createGraphTrainer } from './graph-trainer.js';
+import { createGraphTrainer, mostPassBytes } from './graph-trainer.js';
 import { createGraphWeights, type GraphWeights } from './graph-weights.js';
 import { sharedBatch, type SharedBatch } from './shared-batch.js';
 import { rotaryTables } from './transformer.js';
@@ -30,9 +30,14 @@ const passLogits = 2 ** 25;
 /**
  * Holds a model in TensorFlow's native library, and executes it as graphs.
  *
+ * @param passBytes what activations of a training pass may take
  * @throws InputError if the weights do not belong to the configuration
  */
-export function createGraphModel(config: LanguageModelConfig, initial: Weights): GraphModel {
+export function createGraphModel(
+  config: LanguageModelConfig,
+  initial: Weights,
+  { passBytes = mostPassBytes }: { readonly passBytes?: number } = {},
+): GraphModel {
   const weights = createGraphWeights(config, initial);
   const { cos, sin } = rotaryTables(config);
   const tableShape = [config.maxPositions, headSize(config)];
@@ -101,8 +106,8 @@ export function createGraphModel(config: LanguageModelConfig, initial: Weights):
     weights: () => weights.read(),
     load: (next) => weights.load(next),
     trainer(loss, adam) {
-      const { trainer, dispose } = createGraphTrainer(state, loss, adam);
-      disposals.push(() => dispose());
+      const { trainer, dispose } = createGraphTrainer(state, loss, adam, passBytes);
+      disposals.push(dispose);
       return trainer;
     },
     dispose() {

@@ -1,106 +1,139 @@
 import { InputError } from '@infalign/core';
 import {
-  absolute,
-  add,
-  clip,
   clipByGlobalNorm,
   compile,
   createAdam,
-  exponential,
   Graph,
   gradients,
-  logarithmOfOnePlus,
-  maximum,
-  mean,
-  multiply,
   NativeTensor,
-  negative,
-  positive,
-  relu,
-  square,
-  subtract,
   type GraphFunction,
   type GraphTensor,
 } from '@infalign/tensor-graph';
-import type { Arithmetic } from '@infalign/core';
 import type { Weights } from '../definition.js';
-import type { AdamSettings, Loss, Trainer } from '../language-model.js';
+import type { AdamSettings, Loss, Sequence, Trainer, TrainingOutputs } from '../language-model.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
 import type { GraphModelState } from './graph-model.js';
 import { readStacks } from './graph-weights.js';
 import { modelGraph } from './heads.js';
-import { stacked, weightInputs } from './layout.js';
-import { sharedBatch } from './shared-batch.js';
+import { stacked, weightInputs, type StackedWeight } from './layout.js';
+import { partialArithmetic, totalInput, type Totals } from './loss-arithmetic.js';
+import { batchShape, sharedBatch } from './shared-batch.js';
+import { trainingBytes } from './training-memory.js';
+import { trainingPasses } from './training-passes.js';
 
-/** Arithmetic on tensors of a graph. */
-const graphArithmetic: Arithmetic<GraphTensor> = {
-  add,
-  subtract,
-  multiply,
-  maximum,
-  clip,
-  negative,
-  absolute,
-  relu,
-  square,
-  exponential,
-  logarithmOfOnePlus,
-  positive,
-  mean: (x) => mean(x),
-};
+/** What activations of a training pass may take, in bytes. */
+export const mostPassBytes = 2 ** 31;
 
-/** A graph that computes a loss, its statistics and its gradients. */
+/** A graph that computes the share of a part of a minibatch in a loss, in its statistics and in its gradients. */
 interface TrainingFunction {
   readonly fn: GraphFunction<string>;
   /** Outputs that are numbers. */
   readonly reported: readonly string[];
   /** The weights that the loss depends on. */
   readonly trained: readonly string[];
-  /** Whether the last tokens take part. */
-  readonly withLast: boolean;
+  /** Which of the model's outputs the loss looks at. */
+  readonly used: ReadonlySet<keyof TrainingOutputs<never>>;
+  /** Whether what parts give adds up to what the whole minibatch gives. */
+  readonly addsUp: boolean;
 }
 
-/** Trains a model with Adam: one graph computes the loss and clipped gradients, one native operation a weight applies them. */
+/** A graph that scales gradients down to a norm. */
+type ClippingFunction = GraphFunction<string>;
+
+/**
+ * Trains a model with Adam. Graphs compute the loss and its gradients, one pass of bounded size after another, and clip their sum; one native
+ * operation a weight applies it.
+ *
+ * @param passBytes what activations of a pass may take
+ */
 export function createGraphTrainer<Input extends string, Statistic extends string>(
   state: GraphModelState,
   loss: Loss<Input, Statistic>,
   adam: AdamSettings,
-): { readonly trainer: Trainer<Input, Statistic>; dispose(): void } {
+  passBytes: number,
+): { readonly trainer: Trainer<Input, Statistic>; readonly dispose: () => void } {
   const { weights, tables, config } = state;
   const optimiser = createAdam(new Map(weights.trained.map(({ name }) => [name, weights.variables.get(name)!])), adam);
-  let training: TrainingFunction | undefined;
+  /** By whether layers are computed again for their gradients. */
+  const functions = new Map<boolean, TrainingFunction>();
+  let clipping: ClippingFunction | undefined;
+  const training = (recompute: boolean): TrainingFunction => {
+    let found = functions.get(recompute);
+    if (!found) functions.set(recompute, (found = trainingFunction(state, loss, recompute)));
+    return found;
+  };
+  const scalar = (value: number): NativeTensor => NativeTensor.of(Float32Array.of(value), []);
+
+  /** Runs one pass. @param fixed inputs that are the same for all passes */
+  const run = (
+    { fn, used }: TrainingFunction,
+    sequences: readonly Sequence[],
+    inputs: Readonly<Record<string, Float32Array>>,
+    fixed: Readonly<Record<string, NativeTensor>>,
+  ): Record<string, NativeTensor> => {
+    const batch = sharedBatch(config, sequences, { withLast: usesLast(used) });
+    const feeds: Record<string, NativeTensor> = batchFeeds(batch);
+    for (const [name, values] of Object.entries(inputs)) {
+      feeds[lossInput(name)] = NativeTensor.of(values, [values.length]);
+    }
+    try {
+      return fn.run({ ...batchSizes(batch), ...feeds, ...fixed, ...tables, ...Object.fromEntries(weights.variables) });
+    } finally {
+      disposeAll(feeds);
+    }
+  };
 
   const trainer: Trainer<Input, Statistic> = {
     step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
-      training ??= trainingFunction(state, loss);
-      const { fn, reported, trained, withLast } = training;
-      const scalar = (value: number): NativeTensor => NativeTensor.of(Float32Array.of(value), []);
-      const batch = sharedBatch(config, sequences, { withLast });
-      const feeds: Record<string, NativeTensor> = {
-        ...batchFeeds(batch),
-        temperature: scalar(temperature),
-        maxGradientNorm: scalar(maxGradientNorm),
+      const { used, addsUp, reported, trained } = training(false);
+      const sizing = { withLast: usesLast(used), withLogits: used.has('logProbs') };
+      const passes = trainingPasses(
+        sequences,
+        used.has('preferences'),
+        (members) => trainingBytes(config, batchShape(members, sizing), { ...sizing, recompute: false }),
+        passBytes,
+      );
+      if (passes.length > 1 && !addsUp) {
+        throw new Error(
+          `${sequences.length} sequences take ${passes.length} passes, but the loss or a statistic is no sum of means: means of parts do not give it`,
+        );
+      }
+      const totals: Totals = {
+        states: sequences.reduce((sum, { responseTokens }) => sum + responseTokens.length, 0),
+        sequences: sequences.length,
+        pairs: sequences.length / 2,
       };
-      for (const [name, values] of Object.entries<Float32Array>(inputs)) {
-        feeds[lossInput(name)] = NativeTensor.of(values, [values.length]);
-      }
-      let results: Record<string, NativeTensor>;
+      const fixed: Record<string, NativeTensor> = { temperature: scalar(temperature) };
+      for (const [name, total] of Object.entries<number>({ ...totals })) fixed[totalInput(name)] = scalar(total);
+      const numbers = new Map(reported.map((name) => [name, 0]));
+      const sums = new Map<string, NativeTensor>();
       try {
-        results = fn.run({ ...batchSizes(batch), ...feeds, ...tables, ...Object.fromEntries(weights.variables) });
-      } finally {
-        for (const feed of Object.values(feeds)) feed.dispose();
-      }
-      try {
-        const result = Object.fromEntries(reported.map((name) => [name, results[name]!.read()[0]!]));
-        if (!Number.isFinite(result['loss']) || !Number.isFinite(result['gradientNorm'])) {
-          throw new InputError(
-            `training diverged: loss ${result['loss']}, gradient norm ${result['gradientNorm']}; lower the learning rate`,
-          );
+        for (const { members, recompute } of passes) {
+          const part = members.map((member) => sequences[member]!);
+          const results = run(training(recompute), part, partOf(inputs, loss, sequences, members), fixed);
+          for (const name of reported) numbers.set(name, numbers.get(name)! + (results[name]!.take()[0] as number));
+          for (const name of trained) addTo(sums, name, results[gradientOf(name)]!);
         }
-        optimiser.step(new Map(trained.map((name) => [name, results[gradientOf(name)]!])), learningRate);
-        return result as Record<Statistic | 'loss' | 'gradientNorm', number>;
+        clipping ??= clippingFunction(weights.trained.filter(({ name }) => trained.includes(name)));
+        const maximum = scalar(maxGradientNorm);
+        const clipped = clipping.run({ ...Object.fromEntries(sums), maxGradientNorm: maximum });
+        maximum.dispose();
+        try {
+          const gradientNorm = clipped['norm']!.read()[0]!;
+          const result = { ...Object.fromEntries(numbers), gradientNorm };
+          if (!Number.isFinite(numbers.get('loss')) || !Number.isFinite(gradientNorm)) {
+            throw new InputError(
+              `training diverged: loss ${numbers.get('loss')}, gradient norm ${gradientNorm}; lower the learning rate`,
+            );
+          }
+          optimiser.step(new Map(trained.map((name) => [name, clipped[name]!])), learningRate);
+          return result as Record<Statistic | 'loss' | 'gradientNorm', number>;
+        } finally {
+          disposeAll(clipped);
+        }
       } finally {
-        for (const tensor of Object.values(results)) tensor.dispose();
+        disposeAll(fixed);
+        disposeAll(Object.fromEntries(sums));
       }
     },
     optimiserState() {
@@ -134,28 +167,74 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
   return {
     trainer,
     dispose() {
-      training?.fn.dispose();
+      for (const { fn } of functions.values()) fn.dispose();
+      clipping?.dispose();
       optimiser.dispose();
     },
   };
 }
 
+/** Whether the last tokens take part. */
+function usesLast(used: TrainingFunction['used']): boolean {
+  return used.has('rewards') || used.has('preferences');
+}
+
+/** Adds to one of several sums; takes over the tensor. */
+function addTo(sums: Map<string, NativeTensor>, name: string, gradient: NativeTensor): void {
+  const before = sums.get(name);
+  if (!before) {
+    sums.set(name, gradient);
+    return;
+  }
+  sums.set(name, before.plus(gradient));
+  before.dispose();
+  gradient.dispose();
+}
+
+function disposeAll(tensors: Readonly<Record<string, NativeTensor>>): void {
+  for (const tensor of Object.values(tensors)) tensor.dispose();
+}
+
+/** What comes with some sequences of a minibatch. */
+function partOf<Input extends string>(
+  inputs: Readonly<Record<Input, Float32Array>>,
+  loss: Loss<Input, string>,
+  sequences: readonly Sequence[],
+  members: readonly number[],
+): Record<string, Float32Array> {
+  let tokens = 0;
+  const starts = sequences.map(({ responseTokens }) => (tokens += responseTokens.length) - responseTokens.length);
+  return Object.fromEntries(
+    Object.entries<Float32Array>(inputs).map(([name, values]) => {
+      if (loss.inputs[name as Input] === 'sequence') return [name, Float32Array.from(members, (m) => values[m]!)];
+      const parts = members.map((member) => {
+        const start = starts[member]!;
+        return values.subarray(start, start + sequences[member]!.responseTokens.length);
+      });
+      const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+      parts.reduce((start, part) => (all.set(part, start), start + part.length), 0);
+      return [name, all];
+    }),
+  );
+}
+
 function trainingFunction<Input extends string>(
   { config, weights }: GraphModelState,
   loss: Loss<Input, string>,
+  recompute: boolean,
 ): TrainingFunction {
   const graph = new Graph();
-  const model = modelGraph(graph, config, weightInputs(graph, weights.stacks));
-  let withLast = false;
-  const atLast = <T>(outputs: T): T => {
-    withLast = true;
-    return outputs;
+  const model = modelGraph(graph, config, weightInputs(graph, weights.stacks), { recompute });
+  const used = new Set<keyof TrainingOutputs<never>>();
+  const noted = <T>(name: keyof TrainingOutputs<never>, output: T): T => {
+    used.add(name);
+    return output;
   };
-  const outputs = {
-    logProbs: () => model.logProbs(),
-    values: () => model.values(),
-    rewards: () => atLast(model.rewards()),
-    preferences: () => atLast(model.preferences()),
+  const outputs: TrainingOutputs<GraphTensor> = {
+    logProbs: () => noted('logProbs', model.logProbs()),
+    values: () => noted('values', model.values()),
+    rewards: () => noted('rewards', model.rewards()),
+    preferences: () => noted('preferences', model.preferences()),
   };
   const inputs = Object.fromEntries(
     Object.entries<'response token' | 'sequence'>(loss.inputs).map(([name, kind]) => [
@@ -163,25 +242,34 @@ function trainingFunction<Input extends string>(
       graph.input(lossInput(name), 'float32', [kind === 'sequence' ? 'sequences' : 'states']),
     ]),
   ) as Record<Input, GraphTensor>;
-  const computed: Readonly<Record<string, GraphTensor>> = loss.compute(graphArithmetic, outputs, inputs);
+  const math = partialArithmetic(graph);
+  const computed: Readonly<Record<string, GraphTensor>> = loss.compute(math, outputs, inputs);
   const names = weights.trained.map(({ name }) => name);
   const found = gradients(
     computed['loss']!,
     names.map((name) => graph.inputs.get(name)!),
   );
-  const trained = names.filter((_, index) => found[index] !== undefined);
-  const { clipped, norm } = clipByGlobalNorm(
-    found.filter((gradient) => gradient !== undefined),
-    graph.input('maxGradientNorm', 'float32', []),
+  const gradientOutputs = Object.fromEntries(
+    names.flatMap((name, index) => (found[index] ? [[gradientOf(name), found[index]]] : [])),
   );
-  const reported = { ...computed, gradientNorm: norm };
-  const gradientOutputs = Object.fromEntries(trained.map((name, index) => [gradientOf(name), clipped[index]!]));
   return {
-    fn: compile<string>(graph, { ...reported, ...gradientOutputs }),
-    reported: Object.keys(reported),
-    trained,
-    withLast,
+    fn: compile<string>(graph, { ...computed, ...gradientOutputs }),
+    reported: Object.keys(computed),
+    trained: names.filter((_, index) => found[index] !== undefined),
+    used,
+    addsUp: Object.values(computed).every((result) => math.addsUp(result)),
   };
+}
+
+/** Clips gradients, which are its inputs and outputs by the names of their weights, by their `norm` to a `maxGradientNorm`. */
+function clippingFunction(stacks: readonly StackedWeight[]): ClippingFunction {
+  const graph = new Graph();
+  const inputs = stacks.map(({ name, shape }) => graph.input(name, 'float32', shape));
+  const { clipped, norm } = clipByGlobalNorm(inputs, graph.input('maxGradientNorm', 'float32', []));
+  return compile<string>(graph, {
+    norm,
+    ...Object.fromEntries(stacks.map(({ name }, index) => [name, clipped[index]!])),
+  });
 }
 
 function gradientOf(name: string): string {

@@ -21,7 +21,7 @@ export function createGraphWeights(config: LanguageModelConfig, weights: Weights
   checkWeights(config, weights);
   const stacks = stackedWeights(weights);
   const trained = stacks.filter(({ parts }) => isTrained(config, parts[0]!.name));
-  const variables = new Map(stacks.map((stack) => [stack.name, new Variable(stacked(stack, weights), stack.shape)]));
+  const variables = variablesOf(stacks, weights);
   const shapes = trained.flatMap(({ parts }) => parts.map(({ name, shape }) => [name, shape] as const));
   return {
     stacks,
@@ -36,6 +36,11 @@ export function createGraphWeights(config: LanguageModelConfig, weights: Weights
       for (const variable of variables.values()) variable.dispose();
     },
   };
+}
+
+/** Apart, so that the functions that stay do not hold the arrays. */
+function variablesOf(stacks: readonly StackedWeight[], weights: Weights): ReadonlyMap<string, Variable> {
+  return new Map(stacks.map((stack) => [stack.name, new Variable(stacked(stack, weights), stack.shape)]));
 }
 
 /** What is kept of every stack, as arrays by the names of the weights. */

@@ -34,10 +34,19 @@ export interface ModelGraph {
   preferences(): { readonly chosen: GraphTensor; readonly rejected: GraphTensor };
 }
 
-/** Defines a model over the inputs of `batchFeeds`, its weights, and the `temperature`. */
-export function modelGraph(graph: Graph, config: LanguageModelConfig, weight: WeightInput): ModelGraph {
+/**
+ * Defines a model over the inputs of `batchFeeds`, its weights, and the `temperature`.
+ *
+ * @param recompute whether layers are computed again for their gradients
+ */
+export function modelGraph(
+  graph: Graph,
+  config: LanguageModelConfig,
+  weight: WeightInput,
+  { recompute }: { readonly recompute: boolean } = { recompute: false },
+): ModelGraph {
   const integers = (name: string, size: Dimension): GraphTensor => graph.input(name, 'int32', [size]);
-  const hidden = sharedTransformer(graph, config, weight);
+  const hidden = sharedTransformer(graph, config, weight, { recompute });
   const inputs = {
     states: integers('stateTokens', 'states'),
     targets: integers('targets', 'states'),

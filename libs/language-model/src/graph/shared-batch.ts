@@ -55,7 +55,6 @@ export function sharedBatch(
 ): SharedBatch {
   const { heads, keyValueHeads, maxPositions } = config;
   const perKey = heads / keyValueHeads;
-  const inputLength = ({ responseTokens }: Sequence): number => responseTokens.length - (withLast ? 0 : 1);
   for (const { promptTokens, responseTokens } of sequences) {
     if (promptTokens.length === 0 || responseTokens.length === 0) throw new Error('a prompt or a response is empty');
     const length = promptTokens.length + responseTokens.length;
@@ -63,12 +62,7 @@ export function sharedBatch(
       throw new Error(`a sequence has ${length} tokens, the model has ${maxPositions} positions`);
     }
   }
-  const responseTime = Math.max(1, ...sequences.map(inputLength));
-  const { samples, groups } = grouped(sequences, responseTime);
-  const promptTime = Math.max(1, ...groups.map(({ prompt }) => prompt.length));
-
-  const promptTokens = groups.reduce((sum, { prompt }) => sum + prompt.length, 0);
-  const count = promptTokens + sequences.reduce((sum, sequence) => sum + inputLength(sequence), 0);
+  const { groups, samples, promptTime, responseTime, count } = arranged(sequences, withLast);
   const tokens = new Int32Array(count);
   const positions = new Int32Array(count);
   const promptQueries = groups.length * heads * promptTime;
@@ -132,7 +126,7 @@ export function sharedBatch(
     members.forEach((sequence, sample) => {
       const { responseTokens } = sequences[sequence]!;
       responseStarts[sequence] = next;
-      for (let time = 0; time < inputLength(sequences[sequence]!); time++, next++) {
+      for (let time = 0; time < inputLength(sequences[sequence]!, withLast); time++, next++) {
         tokens[next] = responseTokens[time]!;
         positions[next] = prompt.length + time;
         place(
@@ -182,6 +176,49 @@ export function sharedBatch(
     lastTokens,
     lengths,
   };
+}
+
+/** The sizes of a batch. */
+export interface BatchShape {
+  readonly groups: number;
+  readonly promptTime: number;
+  readonly samples: number;
+  readonly responseTime: number;
+  readonly tokens: number;
+  readonly states: number;
+}
+
+/** The sizes that `sharedBatch` would give, without laying anything out. */
+export function batchShape(sequences: readonly Sequence[], { withLast }: { readonly withLast: boolean }): BatchShape {
+  const { groups, count, ...sizes } = arranged(sequences, withLast);
+  const states = sequences.reduce((sum, { responseTokens }) => sum + responseTokens.length, 0);
+  return { ...sizes, groups: groups.length, tokens: count, states };
+}
+
+/** Tokens of a response that are computed. */
+function inputLength({ responseTokens }: Sequence, withLast: boolean): number {
+  return responseTokens.length - (withLast ? 0 : 1);
+}
+
+/** Gathers sequences by prompt, and gives the sizes of the grids that they lie in. */
+function arranged(
+  sequences: readonly Sequence[],
+  withLast: boolean,
+): {
+  readonly groups: readonly Group[];
+  readonly samples: number;
+  readonly promptTime: number;
+  readonly responseTime: number;
+  /** Tokens in all. */
+  readonly count: number;
+} {
+  const lengths = sequences.map((sequence) => inputLength(sequence, withLast));
+  const responseTime = Math.max(1, ...lengths);
+  const { samples, groups } = grouped(sequences, responseTime);
+  const promptTime = Math.max(1, ...groups.map(({ prompt }) => prompt.length));
+  const promptTokens = groups.reduce((sum, { prompt }) => sum + prompt.length, 0);
+  const count = promptTokens + lengths.reduce((sum, length) => sum + length, 0);
+  return { groups, samples, promptTime, responseTime, count };
 }
 
 interface Group {

@@ -10,6 +10,7 @@ import {
   multiply,
   product,
   range,
+  recomputed,
   reshape,
   select,
   softmax,
@@ -116,9 +117,15 @@ function adapterOutput(config: LanguageModelConfig, weight: WeightInput, module:
 /**
  * The transformer over a `SharedBatch`, whose arrays are inputs of the graph by their names.
  *
+ * @param recompute whether layers are computed again for their gradients
  * @returns the residual stream after the last layer, before the final norm, shape [tokens, d]
  */
-export function sharedTransformer(graph: Graph, config: LanguageModelConfig, weight: WeightInput): GraphTensor {
+export function sharedTransformer(
+  graph: Graph,
+  config: LanguageModelConfig,
+  weight: WeightInput,
+  { recompute }: { readonly recompute: boolean },
+): GraphTensor {
   const { heads, keyValueHeads } = config;
   const width = headSize(config);
   const perKey = heads / keyValueHeads;
@@ -190,7 +197,10 @@ export function sharedTransformer(graph: Graph, config: LanguageModelConfig, wei
 
   const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
   let x = gather(weight('model.embed_tokens.weight'), tokens);
-  for (let index = 0; index < config.layers; index++) x = layer(config, weight, index, x, rotations, attend);
+  for (let index = 0; index < config.layers; index++) {
+    const compute = (input: GraphTensor): GraphTensor => layer(config, weight, index, input, rotations, attend);
+    x = recompute ? recomputed(x, compute) : compute(x);
+  }
   return x;
 }
 
