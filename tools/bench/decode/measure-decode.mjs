@@ -64,7 +64,7 @@ export async function measureDecode({ folder, batches, rounds, threads, tell }) 
       const row = (peer, value) => rateRow(`batch ${batch}`, 'tokens/s', measured.ours, peer, value);
       rows.push(
         row('transformers generate', measured.transformers),
-        row('llama.cpp, 32-bit weights', measured.llama),
+        row('llama.cpp, 16-bit weights', measured.llama),
         row('llama.cpp, 4-bit weights', measured.quantisedLlama),
       );
     }

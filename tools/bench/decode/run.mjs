@@ -15,8 +15,8 @@ Measures how fast SmolLM2-135M-Instruct responds, with as many threads on each s
 temperature 1, no token left out. Told are new tokens a second, reading the prompts included. The peers:
 
   transformers generate        the same 32-bit weights; first every log-probability has to agree
-  llama.cpp, 32-bit weights    through node-llama-cpp, which brings it compiled; its cache holds 16-bit floats
-  llama.cpp, 4-bit weights     the file as it is published: less to read, and less exact arithmetic
+  llama.cpp, 16-bit weights    through node-llama-cpp, which brings it compiled: faster there than with 32 bits, less exact
+  llama.cpp, 4-bit weights     the file as it is published: an eighth to read, and still less exact
 
 Turns alternate; one side computes at a time. What is told is the median of the rounds. Measure on a machine that does
 nothing else. The first time fills .cache/ with a Python environment, node-llama-cpp and the model (some minutes, 7 GB).

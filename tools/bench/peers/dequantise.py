@@ -1,4 +1,4 @@
-"""Writes a GGUF file with all its tensors as 32-bit floats: dequantise.py SOURCE TARGET"""
+"""Writes a GGUF file with its matrices as 16-bit floats, llama.cpp's usual format: dequantise.py SOURCE TARGET"""
 
 import sys
 
@@ -13,9 +13,10 @@ for field in reader.fields.values():
         continue
     kind = field.types[0]
     writer.add_key_value(field.name, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
-writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
 for tensor in reader.tensors:
-    writer.add_tensor(tensor.name, gguf.dequantize(tensor.data, tensor.tensor_type))
+    data = gguf.dequantize(tensor.data, tensor.tensor_type)
+    writer.add_tensor(tensor.name, data.astype("float16") if data.ndim > 1 else data)
 writer.write_header_to_file()
 writer.write_kv_data_to_file()
 writer.write_tensors_to_file()

@@ -9,6 +9,7 @@ import sys
 import time
 
 import torch
+import torch._inductor.config
 import torch.nn.functional as F
 import transformers
 
@@ -69,6 +70,8 @@ generators: dict[str, transformers.PreTrainedModel] = {}
 
 def start(threads: int):
     torch.set_num_threads(threads)
+    # Inductor writes the number into its code, but finds the code of another number in its cache, unless it is told so.
+    torch._inductor.config.cpp.threads = threads
     torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
