@@ -88,6 +88,26 @@ describe('learningRun', () => {
     expect(learner.history().map(({ iteration }) => iteration)).toEqual([1, 2, 3]);
   });
 
+  it("publishes policies with their base policy's tokenizer, end-of-text, padding and chat template", async () => {
+    const roles = { eos_token: '<|endoftext|>', pad_token: '<|endoftext|>', chat_template: '{{ messages }}' };
+    const base = run.record.basePolicy!.name;
+    const learner = await begin({
+      ...store,
+      async read(name, expectedHash) {
+        const checkpoint = await store.read(name, expectedHash);
+        if (name !== base) return checkpoint;
+        const files = new Map(checkpoint.files).set('tokenizer_config.json', Buffer.from(JSON.stringify(roles)));
+        return { ...checkpoint, files };
+      },
+    });
+    await supply();
+    await learner.advance();
+    const { files } = await store.read(`${policies}/version-1`);
+    expect(files.get('tokenizer.json')).toEqual((await store.read(base)).files.get('tokenizer.json'));
+    expect(JSON.parse(files.get('tokenizer_config.json')!.toString())).toEqual(roles);
+    expect(JSON.parse(files.get('config.json')!.toString())).toMatchObject({ eos_token_id: 0, pad_token_id: 0 });
+  });
+
   it('announces every version once, also where the learner before works on while its successor begins', async () => {
     const first = await begin();
     await supply();

@@ -59,6 +59,8 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const base = modelOf(await store.read(record.basePolicy!.name, record.basePolicy!.contentHash), 'base policy');
   const prompts = await runs.prompts(run);
   const { learner, dispose } = createLearner(run, base);
+  // Without its weights, which the learner holds where it computes.
+  const described: StoredModel = { ...base, weights: new Map() };
   // Before the version announced last is looked up: after it, no earlier learner of this run announces another one.
   const writer = await stream.writer(learnerName(record.runId));
   try {
@@ -75,7 +77,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
       requests: (iteration) => trainingRequests(run, prompts, iteration, stream.partitions),
       async publish(version, statistics, positions) {
         history = [...history, statistics];
-        const published = await publish(run, learner, store, version, { history, positions }, base);
+        const published = await publish(run, learner, store, version, { history, positions }, described);
         await options.onIteration?.(statistics);
         return published;
       },
@@ -144,7 +146,7 @@ async function publish(
   store: CheckpointStore,
   version: number,
   { history, positions }: Pick<LearnerState, 'positions'> & { readonly history: readonly LearningStatistics[] },
-  { config, tokenizerJson }: StoredModel,
+  base: StoredModel,
 ): Promise<PublishedCheckpoint> {
   const { iteration, weights, optimiser, targetKl } = learner.snapshot();
   const place = (kind: string): string => `${folderOf(run)}/${kind}/version-${version}`;
@@ -155,7 +157,7 @@ async function publish(
   const metadata: PolicyMetadata = {
     learner: { name: place('learner'), contentHash: await store.publish(place('learner'), moments, state) },
   };
-  const contentHash = await store.publish(checkpoint, pretrainedFiles({ config, weights, tokenizerJson }), metadata);
+  const contentHash = await store.publish(checkpoint, pretrainedFiles({ ...base, weights }), metadata);
   return { checkpoint, contentHash };
 }
 

@@ -6,6 +6,8 @@ import { parseTokenizer, type Tokenizer } from '@infalign/language-model';
 /** The text of an experiment, as tokens: what all later steps read in place of the dataset. */
 export interface StoredText {
   readonly tokenizer: Tokenizer;
+  /** The text of a pretrained tokenizer's tokenizer_config.json; a tokenizer trained here has none. */
+  readonly tokenizerConfigJson?: string;
   /** Documents one after another, each ended by end-of-text. */
   readonly training: Uint16Array;
   readonly heldOut: Uint16Array;
@@ -20,6 +22,7 @@ export function storeText(folder: string, text: StoredText): void {
     folder,
     new Map<string, string | Uint8Array>([
       ['tokenizer.json', text.tokenizer.toJson()],
+      ...(text.tokenizerConfigJson === undefined ? [] : [['tokenizer_config.json', text.tokenizerConfigJson] as const]),
       ['training.uint16', asBytes(text.training)],
       ['held-out.uint16', asBytes(text.heldOut)],
       ['prompts.json', JSON.stringify(text.prompts)],
@@ -41,8 +44,14 @@ export function readText(folder: string): StoredText {
  */
 export function textOf({ files }: Checkpoint, place: string): StoredText {
   const json = (name: string): unknown => JSON.parse(files.get(name)!.toString());
+  const tokenizerConfigJson = files.get('tokenizer_config.json')?.toString();
   return {
-    tokenizer: parseTokenizer(files.get('tokenizer.json')!.toString(), join(place, 'tokenizer.json')),
+    tokenizer: parseTokenizer(
+      files.get('tokenizer.json')!.toString(),
+      join(place, 'tokenizer.json'),
+      tokenizerConfigJson,
+    ),
+    ...(tokenizerConfigJson === undefined ? {} : { tokenizerConfigJson }),
     training: asTokens(files.get('training.uint16')!),
     heldOut: asTokens(files.get('held-out.uint16')!),
     prompts: json('prompts.json') as StoredText['prompts'],
