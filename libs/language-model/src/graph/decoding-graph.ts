@@ -44,8 +44,8 @@ export function cacheNames(
 }
 
 /**
- * A graph that computes prompts and leaves their keys and values in the prompts' caches, [promptSlots, keyValueHeads, promptTime, e]
- * a layer.
+ * A graph that computes prompts and leaves their keys and values in caches: those of prompts, [promptSlots, keyValueHeads, promptTime, e]
+ * a layer, or those of responses, [rowSlots, keyValueHeads, capacity, e], which then go on from there.
  *
  * Inputs: `tokens` [prompts, promptTime], padded on the right; `lengths` [prompts]; `slots` [prompts]; `temperature`.
  *
@@ -54,6 +54,7 @@ export function cacheNames(
 export function prefillFunction(
   config: LanguageModelConfig,
   stacks: readonly StackedWeight[],
+  into: 'prompt' | 'response',
 ): GraphFunction<'probabilities'> {
   const graph = new Graph();
   const weight = weightInputs(graph, stacks);
@@ -70,19 +71,14 @@ export function prefillFunction(
   const byHead = (x: GraphTensor, count: number): GraphTensor =>
     transpose(reshape(x, ['prompts', 'promptTime', count, width]), [0, 2, 1, 3]);
   const written: GraphTensor[] = [];
-  const keep = (name: string, x: GraphTensor): void => {
-    const shape = [keyValueHeads, 'promptTime', width] as const;
-    const cache = graph.input(name, 'float32', ['promptSlots', ...shape]);
-    written.push(writeRowsInPlace(cache, slots, reshape(x, ['prompts', ...shape])));
-  };
+  const keep = into === 'prompt' ? promptWriter(graph, config, slots) : rowWriter(graph, config, slots);
   let x = gather(weight('model.embed_tokens.weight'), reshape(tokens, [rows]));
   for (let index = 0; index < config.layers; index++) {
     x = layer(config, weight, index, x, rotations, (queriesAndKeys, values) => {
       const [query, key] = split(byHead(queriesAndKeys, heads + keyValueHeads), [heads, keyValueHeads], 1);
       const value = byHead(values, keyValueHeads);
-      const names = cacheNames('prompt', index);
-      keep(names.keys, key!);
-      keep(names.values, value);
+      const names = cacheNames(into, index);
+      written.push(keep(names.keys, key!), keep(names.values, value));
       const output = promptAttention(config, 'prompts', query!, key!, value);
       return reshape(transpose(reshape(output, ['prompts', heads, 'promptTime', width]), [0, 2, 1, 3]), [
         product(rows, heads),
@@ -96,22 +92,60 @@ export function prefillFunction(
   return compile(graph, { probabilities: after(probabilities, written) });
 }
 
+/** Writes keys or values of prompts, of prompts·keyValueHeads·promptTime·e elements, into slots of the prompts' caches. */
+function promptWriter(
+  graph: Graph,
+  config: LanguageModelConfig,
+  slots: GraphTensor,
+): (name: string, x: GraphTensor) => GraphTensor {
+  const shape = [config.keyValueHeads, 'promptTime', headSize(config)] as const;
+  return (name, x) =>
+    writeRowsInPlace(graph.input(name, 'float32', ['promptSlots', ...shape]), slots, reshape(x, ['prompts', ...shape]));
+}
+
+/** The same into the beginnings of rows of the responses' caches. */
+function rowWriter(
+  graph: Graph,
+  config: LanguageModelConfig,
+  slots: GraphTensor,
+): (name: string, x: GraphTensor) => GraphTensor {
+  const { keyValueHeads } = config;
+  const width = headSize(config);
+  graph.sizeInput('capacity');
+  // (slot·keyValueHeads + head)·capacity + time
+  const heads = add(
+    multiply(reshape(slots, ['prompts', 1]), graph.constant(Int32Array.of(keyValueHeads), [])),
+    reshape(range(graph, keyValueHeads), [1, keyValueHeads]),
+  );
+  const starts = multiply(reshape(heads, ['prompts', keyValueHeads, 1]), graph.size('capacity'));
+  const all = product('prompts', keyValueHeads, 'promptTime');
+  const places = reshape(add(starts, reshape(range(graph, 'promptTime'), [1, 1, 'promptTime'])), [all]);
+  return (name, x) => {
+    const cache = graph.input(name, 'float32', ['rowSlots', keyValueHeads, 'capacity', width]);
+    const flat = reshape(cache, [product('rowSlots', keyValueHeads, 'capacity'), width]);
+    return writeRowsInPlace(flat, places, reshape(x, [all, width]));
+  };
+}
+
 /**
  * A graph that computes one more token of every row, whose keys and values it leaves in the responses' caches,
  * [rowSlots, keyValueHeads, capacity, e] a layer.
  *
- * Attention over prompts works on cells in a grid [groups, keyValueHeads, samples, heads / keyValueHeads]: a prompt's keys meet the
- * queries of all its rows in one product.
+ * Inputs: `tokens` [rows]; `lengths` [rows], positions of the row's cache that are filled; `positions` [rows]; `capacity`; `temperature`.
  *
- * Inputs: `tokens` [rows]; `lengths` [rows], tokens of the response so far; `positions` [rows]; `cells` [rows·heads], the cell of
- * every row's head; `cellRows` [groups·heads·samples], the `row·heads + head` of every cell; `promptMask` [groups, 1, promptTime]; `samples`;
- * `temperature`.
+ * Where rows share prompts, these are in caches of their own. Attention over them works on cells in a grid [groups, keyValueHeads,
+ * samples, heads / keyValueHeads]: a prompt's keys meet the queries of all its rows in one product. Inputs then are also: `cells`
+ * [rows·heads], the cell of every row's head; `cellRows` [groups·heads·samples], the `row·heads + head` of every cell; `promptMask`
+ * [groups, 1, promptTime]; `samples`.
+ *
+ * @param shared whether rows share prompts; else a row's cache holds its prompt too
  *
  * @returns `probabilities` of the next token, [rows, vocabulary]
  */
 export function stepFunction(
   config: LanguageModelConfig,
   stacks: readonly StackedWeight[],
+  { shared }: { readonly shared: boolean },
 ): GraphFunction<'probabilities'> {
   const graph = new Graph();
   const weight = weightInputs(graph, stacks);
@@ -120,14 +154,10 @@ export function stepFunction(
   const width = headSize(config);
   const scale = width ** -0.5;
   const integers = (name: string, size: Dimension): GraphTensor => graph.input(name, 'int32', [size]);
-  graph.sizeInput('samples');
   graph.sizeInput('capacity');
   const tokens = integers('tokens', 'rows');
   const lengths = integers('lengths', 'rows');
   const positions = integers('positions', 'rows');
-  const promptMask = graph.input('promptMask', 'float32', ['groups', 1, 'promptTime']);
-  const cells = integers('cells', product('rows', heads));
-  const cellRows = integers('cellRows', product('groups', heads, 'samples'));
   const temperature = graph.input('temperature', 'float32', []);
 
   // Where each row's new key goes: (row·keyValueHeads + head)·capacity + length.
@@ -137,13 +167,10 @@ export function stepFunction(
   ]);
   const sees = lessEqual(reshape(range(graph, 'capacity'), [1, 1, 'capacity']), reshape(lengths, ['rows', 1, 1]));
   const responseMask = select(sees, 0, -1e9);
-  const grid = ['groups', keyValueHeads, product('samples', perKey)] as const;
-  const cellCount = product('groups', heads, 'samples');
   const rowHeads = product('rows', heads);
   const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
 
-  const promptCache = (name: string): GraphTensor =>
-    firstRows(graph.input(name, 'float32', ['promptSlots', keyValueHeads, 'promptTime', width]), 'groups');
+  const overPrompts = shared ? promptsInGrid(graph, config) : undefined;
   const responseCache = (name: string, x: GraphTensor): GraphTensor => {
     const cache = graph.input(name, 'float32', ['rowSlots', keyValueHeads, 'capacity', width]);
     const flat = reshape(cache, [product('rowSlots', keyValueHeads, 'capacity'), width]);
@@ -160,31 +187,56 @@ export function stepFunction(
         1,
       );
       const query = reshape(multiply(unscaled!, scale), [rowHeads, width]);
-      const promptKeys = promptCache(cacheNames('prompt', index).keys);
-      const promptValues = promptCache(cacheNames('prompt', index).values);
       const responseKeys = responseCache(cacheNames('response', index).keys, key!);
       const responseValues = responseCache(cacheNames('response', index).values, values);
-
-      const overPrompt = matMul(reshape(gather(query, cellRows), [...grid, width]), promptKeys, { transposeB: true });
-      const seen = add(reshape(overPrompt, ['groups', product(heads, 'samples'), 'promptTime']), promptMask);
-      const overResponse = matMul(reshape(query, ['rows', keyValueHeads, perKey, width]), responseKeys, {
-        transposeB: true,
-      });
-      const masked = add(reshape(overResponse, ['rows', heads, 'capacity']), responseMask);
-      const both = softmax(
-        concatenate(
-          [gather(reshape(seen, [cellCount, 'promptTime']), cells), reshape(masked, [rowHeads, 'capacity'])],
-          1,
-          'promptTimeAndCapacity',
-        ),
-      );
+      const scores = matMul(reshape(query, ['rows', keyValueHeads, perKey, width]), responseKeys, { transposeB: true });
+      const masked = reshape(add(reshape(scores, ['rows', heads, 'capacity']), responseMask), [rowHeads, 'capacity']);
+      const fromResponse = (probabilities: GraphTensor): GraphTensor => {
+        const byRow = reshape(probabilities, ['rows', keyValueHeads, perKey, 'capacity']);
+        return reshape(matMul(byRow, responseValues), [rowHeads, width]);
+      };
+      if (!overPrompts) return fromResponse(softmax(masked));
+      // One softmax over both.
+      const prompts = overPrompts(index, query);
+      const both = softmax(concatenate([prompts.scores, masked], 1, 'promptTimeAndCapacity'));
       const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
-      const fromPrompt = matMul(reshape(gather(ofPrompt!, cellRows), [...grid, 'promptTime']), promptValues);
-      const fromResponse = matMul(reshape(ofResponse!, ['rows', keyValueHeads, perKey, 'capacity']), responseValues);
-      return add(gather(reshape(fromPrompt, [cellCount, width]), cells), reshape(fromResponse, [rowHeads, width]));
+      return add(prompts.output(ofPrompt!), fromResponse(ofResponse!));
     });
   }
   return compile(graph, { probabilities: nextToken(config, weight, x, temperature) });
+}
+
+/** Attention of rows over the prompts that they share. */
+function promptsInGrid(
+  graph: Graph,
+  config: LanguageModelConfig,
+): (
+  layer: number,
+  query: GraphTensor,
+) => { readonly scores: GraphTensor; output(probabilities: GraphTensor): GraphTensor } {
+  const { heads, keyValueHeads } = config;
+  const width = headSize(config);
+  graph.sizeInput('samples');
+  const promptMask = graph.input('promptMask', 'float32', ['groups', 1, 'promptTime']);
+  const cellCount = product('groups', heads, 'samples');
+  const cells = graph.input('cells', 'int32', [product('rows', heads)]);
+  const cellRows = graph.input('cellRows', 'int32', [cellCount]);
+  const grid = ['groups', keyValueHeads, product('samples', heads / keyValueHeads)] as const;
+  const cache = (name: string): GraphTensor =>
+    firstRows(graph.input(name, 'float32', ['promptSlots', keyValueHeads, 'promptTime', width]), 'groups');
+  return (index, query) => {
+    const names = cacheNames('prompt', index);
+    const values = cache(names.values);
+    const inGrid = matMul(reshape(gather(query, cellRows), [...grid, width]), cache(names.keys), { transposeB: true });
+    const seen = add(reshape(inGrid, ['groups', product(heads, 'samples'), 'promptTime']), promptMask);
+    return {
+      scores: gather(reshape(seen, [cellCount, 'promptTime']), cells),
+      output(probabilities) {
+        const byCell = reshape(gather(probabilities, cellRows), [...grid, 'promptTime']);
+        return gather(reshape(matMul(byCell, values), [cellCount, width]), cells);
+      },
+    };
+  };
 }
 
 /**

@@ -49,7 +49,8 @@ interface Row {
 
 /**
  * Samples by continuous batching: every step computes the rows that are unfinished, and no others; where rows are free, the next
- * requests begin. The keys and values of a prompt are computed and kept once for all of its rows.
+ * requests begin. The keys and values of a prompt are computed and kept once for all of its rows. What is computed together follows
+ * from the requests and the settings alone, so the same call gives the same bytes.
  */
 export function createDecoder(state: GraphModelState): Decoder {
   const { config } = state;
@@ -62,15 +63,23 @@ export function createDecoder(state: GraphModelState): Decoder {
       if (longest >= config.maxPositions) {
         throw new Error(`a prompt of ${longest} tokens leaves no position for a response`);
       }
-      const capacity = Math.min(settings.maxResponseTokens, config.maxPositions - 1, firstCapacity);
-      const time = longest + Math.min(settings.maxResponseTokens, config.maxPositions - longest);
-      const rowBytes = 4 * 2 * config.layers * config.keyValueHeads * headSize(config) * time;
+      const groups = groupsOf(requests);
+      const shared = groups.length < requests.length;
+      const responseTime = Math.min(settings.maxResponseTokens, config.maxPositions - longest);
+      const rowBytes = 4 * 2 * config.layers * config.keyValueHeads * headSize(config) * (longest + responseTime);
       const rowSlots = Math.max(1, Math.min(requests.length, mostRows, Math.floor(mostCacheBytes / rowBytes)));
-      if (caches?.promptTime !== longest || caches.rowSlots < rowSlots || caches.capacity < capacity) {
+      const sizes = {
+        rowSlots,
+        // In the worst case every row has a prompt that others share too.
+        promptSlots: shared ? rowSlots : 0,
+        promptTime: longest,
+        capacity: Math.min(responseTime, firstCapacity) + (shared ? 0 : longest),
+      };
+      if (!caches || !sameSizes(caches, sizes)) {
         caches?.dispose();
-        caches = createCaches(config, { rowSlots, promptTime: longest, capacity });
+        caches = createCaches(config, sizes);
       }
-      return sampleAll(state, caches, requests, settings);
+      return sampleAll(state, caches, groups, requests, settings);
     },
     dispose() {
       caches?.dispose();
@@ -78,32 +87,44 @@ export function createDecoder(state: GraphModelState): Decoder {
   };
 }
 
-/** Keys and values of every layer: of prompts by slot, of responses by row. */
-interface Caches {
-  readonly promptTime: number;
+/** Sizes of caches. */
+interface CacheSizes {
   readonly rowSlots: number;
+  /** 0 where prompts are kept in the rows. */
+  readonly promptSlots: number;
+  readonly promptTime: number;
+  /** Positions of a row: of its response, and of its prompt where that is kept in it. */
+  readonly capacity: number;
+}
+
+/** Keys and values of every layer: of shared prompts by slot, and by row. */
+interface Caches extends CacheSizes {
   capacity: number;
-  prompts: Record<string, NativeTensor>;
-  responses: Record<string, NativeTensor>;
+  readonly prompts: Readonly<Record<string, NativeTensor>>;
+  responses: Readonly<Record<string, NativeTensor>>;
   dispose(): void;
 }
 
-function createCaches(
-  config: LanguageModelConfig,
-  { rowSlots, promptTime, capacity }: Pick<Caches, 'rowSlots' | 'promptTime' | 'capacity'>,
-): Caches {
+function createCaches(config: LanguageModelConfig, sizes: CacheSizes): Caches {
+  const { rowSlots, promptSlots, promptTime, capacity } = sizes;
   return {
-    promptTime,
-    rowSlots,
-    capacity,
-    // In the worst case every row has a prompt of its own.
-    prompts: cachesOf(config, 'prompt', rowSlots, promptTime),
+    ...sizes,
+    prompts: promptSlots === 0 ? {} : cachesOf(config, 'prompt', promptSlots, promptTime),
     responses: cachesOf(config, 'response', rowSlots, capacity),
     dispose() {
       disposeAll(this.prompts);
       disposeAll(this.responses);
     },
   };
+}
+
+function sameSizes(a: CacheSizes, b: CacheSizes): boolean {
+  return (
+    a.rowSlots === b.rowSlots &&
+    a.promptSlots === b.promptSlots &&
+    a.promptTime === b.promptTime &&
+    a.capacity === b.capacity
+  );
 }
 
 function cachesOf(
@@ -133,16 +154,16 @@ interface Grid {
 function sampleAll(
   { config, weights, tables, functions }: GraphModelState,
   caches: Caches,
+  queue: Group[],
   requests: readonly SampleRequest[],
   settings: SamplingSettings,
 ): SampledResponse[] {
   const { heads, keyValueHeads, vocabSize, maxPositions, eosTokenId } = config;
   const results = new Array<SampledResponse>(requests.length);
-  /** Groups that have requests waiting, in their order; the first of them may have been computed. */
-  const queue = groupsOf(requests);
+  const shared = caches.promptSlots > 0;
   /** By row of the caches; undefined where a response has just ended. */
   const rows: (Row | undefined)[] = [];
-  const freeSlots = Array.from({ length: caches.rowSlots }, (_, slot) => caches.rowSlots - 1 - slot);
+  const freeSlots = Array.from({ length: caches.promptSlots }, (_, slot) => caches.promptSlots - 1 - slot);
   const temperature = NativeTensor.of(Float32Array.of(settings.temperature), []);
   // Read once for all steps; nothing changes the weights meanwhile.
   const values = Object.fromEntries([...weights.variables].map(([name, variable]) => [name, variable.value()]));
@@ -165,39 +186,41 @@ function sampleAll(
   /** Begins requests where rows are free, and closes the gaps that remain. */
   function refill(): void {
     let changed = rows.includes(undefined);
-    for (;;) {
+    for (let places = freePlaces(); places.length > 0 && queue.length > 0; places = freePlaces()) {
       const [group] = queue;
-      const gap = rows.indexOf(undefined);
-      const place = gap < 0 ? rows.length : gap;
-      if (!group || place === caches.rowSlots) break;
-      if (group.slot === undefined) {
-        const active = rows.filter((row) => row !== undefined).length;
-        const free = caches.rowSlots - active;
-        if (active > 0 && free < refillShare * caches.rowSlots) break;
-        prefill(free);
+      if (group!.slot === undefined) {
+        if (places.length < caches.rowSlots && places.length < refillShare * caches.rowSlots) break;
+        prefill(places);
       }
-      const row = begun(group);
-      if (group.waiting.length === 0) queue.shift();
-      if (row) {
-        rows[place] = row;
-        changed = true;
-      }
-      release(group);
+      changed = true;
+      // Where prompts are kept in rows, their slots are the places of these rows.
+      const place = shared ? places[0]! : group!.slot!;
+      const row = begun(group!);
+      if (group!.waiting.length === 0) queue.shift();
+      while (rows.length <= place) rows.push(undefined);
+      rows[place] = row;
+      release(group!);
     }
     if (!changed) return;
     closeGaps();
+    if (!shared) return;
     if (grid) disposeAll(grid.feeds);
     grid = rows.length === 0 ? undefined : gridOf(rows as Row[]);
   }
 
-  /** Computes the prompts of the next groups, for a number of rows. */
-  function prefill(free: number): void {
+  /** Rows of the caches that no response has, the lowest first. */
+  function freePlaces(): number[] {
+    return Array.from({ length: caches.rowSlots }, (_, place) => place).filter((place) => rows[place] === undefined);
+  }
+
+  /** Computes the prompts of the next groups, for rows at some places. */
+  function prefill(places: readonly number[]): void {
     const groups: Group[] = [];
     let wanted = 0;
     for (const group of queue) {
-      if (wanted >= free || freeSlots.length === 0) break;
+      if (wanted >= places.length || (shared && freeSlots.length === 0)) break;
       if (groups.length > 0 && (groups.length + 1) * caches.promptTime > prefillTokens) break;
-      group.slot = freeSlots.pop()!;
+      group.slot = shared ? freeSlots.pop()! : places[wanted]!;
       groups.push(group);
       wanted += group.waiting.length;
     }
@@ -208,7 +231,9 @@ function sampleAll(
       lengths: integers(groups.map(({ prompt }) => prompt.length)),
       slots: integers(groups.map(({ slot }) => slot!)),
     };
-    const { probabilities } = functions.prefill.run({ ...fixed, ...caches.prompts, ...feeds });
+    const { probabilities } = shared
+      ? functions.sharedPrefill.run({ ...fixed, ...caches.prompts, ...feeds })
+      : functions.prefill.run({ ...fixed, ...caches.responses, ...feeds, capacity: caches.capacity });
     disposeAll(feeds);
     const all = probabilities.take() as Float32Array;
     groups.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
@@ -242,7 +267,7 @@ function sampleAll(
 
   /** Lets go of the slot of a group that is done. */
   function release(group: Group): void {
-    if (group.slot === undefined || group.rows > 0 || group.waiting.length > 0) return;
+    if (!shared || group.slot === undefined || group.rows > 0 || group.waiting.length > 0) return;
     freeSlots.push(group.slot);
     // The lowest next: steps compute all slots up to the highest that is in use.
     freeSlots.sort((a, b) => b - a);
@@ -270,17 +295,23 @@ function sampleAll(
   /** Computes one more token of every row. */
   function step(): void {
     const current = rows as Row[];
-    const longest = current.reduce((length, { tokens }) => Math.max(length, tokens.length), 0);
-    if (longest > caches.capacity) growCaches(config, functions, caches, Math.min(2 * caches.capacity, maxPositions));
+    // The position of the last token drawn, whose keys and values are computed now, and its place in the row's cache.
+    const positions = current.map(({ tokens, group }) => group.prompt.length + tokens.length - 1);
+    const lengths = shared ? current.map(({ tokens }) => tokens.length - 1) : positions;
+    if (Math.max(...lengths) >= caches.capacity) {
+      growCaches(config, functions, caches, Math.min(2 * caches.capacity, maxPositions));
+    }
     const feeds = {
       tokens: integers(current.map(({ tokens }) => tokens.at(-1)!)),
-      lengths: integers(current.map(({ tokens }) => tokens.length - 1)),
-      positions: integers(current.map(({ tokens, group }) => group.prompt.length + tokens.length - 1)),
+      lengths: integers(lengths),
+      positions: integers(positions),
     };
-    const sizes = { samples: grid!.samples, capacity: caches.capacity };
-    const inputs = { ...fixed, ...sizes, ...caches.prompts, ...caches.responses, ...grid!.feeds, ...feeds };
-    const probabilities = functions.step.run(inputs).probabilities.take() as Float32Array;
+    const inputs = { ...fixed, ...caches.responses, ...feeds, capacity: caches.capacity };
+    const { probabilities: next } = grid
+      ? functions.sharedStep.run({ ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples })
+      : functions.step.run(inputs);
     disposeAll(feeds);
+    const probabilities = next.take() as Float32Array;
     current.forEach((row, index) => {
       if (!drawn(row, probabilities, index * vocabSize)) return;
       rows[index] = undefined;

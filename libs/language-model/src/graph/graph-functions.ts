@@ -11,6 +11,10 @@ export type Scores = 'logProbs' | 'logDistributions' | 'divergence' | 'values' |
 export interface GraphFunctions {
   /** Scores a `SharedBatch`. */
   readonly scoring: GraphFunction<Scores>;
+  /** Sampling where rows share prompts. */
+  readonly sharedPrefill: GraphFunction<'probabilities'>;
+  readonly sharedStep: GraphFunction<'probabilities'>;
+  /** Sampling where every row has a prompt of its own. */
   readonly prefill: GraphFunction<'probabilities'>;
   readonly step: GraphFunction<'probabilities'>;
   readonly move: GraphFunction<'done'>;
@@ -37,11 +41,17 @@ function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWe
     get scoring() {
       return (made.scoring ??= scoringFunction(config, stacks));
     },
+    get sharedPrefill() {
+      return (made.sharedPrefill ??= prefillFunction(config, stacks, 'prompt'));
+    },
+    get sharedStep() {
+      return (made.sharedStep ??= stepFunction(config, stacks, { shared: true }));
+    },
     get prefill() {
-      return (made.prefill ??= prefillFunction(config, stacks));
+      return (made.prefill ??= prefillFunction(config, stacks, 'response'));
     },
     get step() {
-      return (made.step ??= stepFunction(config, stacks));
+      return (made.step ??= stepFunction(config, stacks, { shared: false }));
     },
     get move() {
       return (made.move ??= moveFunction(config));
