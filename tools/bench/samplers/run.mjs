@@ -13,13 +13,13 @@ second one joins it, and what both make is counted; it is killed (SIGKILL), and 
 rollout of the runs has to be there, once, whoever came and went. Needs two cores that do nothing else.
 
 Options:
-  --rounds N       default: 3; what is told is the median
+  --rounds N       default: 3; what is told is the median of the rates, and of the ratios within a round
   --seconds N      how long is counted each time: default: 20
   --json           write one JSON object: {machine, rows: [{case, ours, peer, peer_value, unit, ratio}], lost, doubled};
                    the peer of two samplers is one
   --help           show this
 
-The exit code is 1 if a rollout is lost or doubled.
+The exit code is 1 if a rollout is lost or doubled. The committed baseline is tools/bench/baselines/samplers.json.
 `;
 
 await script(async () => {
