@@ -50,12 +50,6 @@ export function packBatch(sequences: readonly Sequence[], maxPositions: number):
   return { batch: sequences.length, time, tokens, statePositions, targets, lastPositions, lengths };
 }
 
-/** Cuts the values of all response tokens into one array a sequence. */
-export function unpack(values: Float32Array, lengths: Int32Array): Float32Array[] {
-  let start = 0;
-  return Array.from(lengths, (length) => values.slice(start, (start += length)));
-}
-
 /**
  * Cuts sequences into chunks that fit into memory, and calls a function for each.
  *

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkShapes, checkWeights, isTrained, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, SampledResponse, SampleRequest, Sequence } from '../language-model.js';
-import { inChunks, packBatch, unpack, type PackedBatch } from './batching.js';
+import { equalTokens, unpack } from '../token-sequences.js';
+import { inChunks, packBatch, type PackedBatch } from './batching.js';
 import { decode } from './decoding.js';
 import { createEagerTrainer } from './eager-trainer.js';
 import { targetLogProbs } from './operations.js';
@@ -160,11 +161,4 @@ function decodingBatches(
     else batches.push({ batch: [...run], samples: run.length });
   }
   return batches;
-}
-
-function equalTokens(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
-  return true;
 }

@@ -6,7 +6,7 @@ import { drawToken } from '../token-choice.js';
 import { cacheNames } from './decoding-graph.js';
 import type { GraphFunctions } from './graph-functions.js';
 import type { GraphModelState } from './graph-model.js';
-import { promptKey } from './prompt-key.js';
+import { promptKey } from '../token-sequences.js';
 
 /** Samples from a model; keeps its caches between calls. */
 export interface Decoder {

@@ -1,6 +1,7 @@
-import { NativeTensor } from '@infalign/tensor-graph';
+import { NativeTensor, type Feed } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, Sequence } from '../language-model.js';
+import { equalTokens, unpack } from '../token-sequences.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
 import { createDecoder, type Decoder } from './decoding.js';
 import { graphFunctions, type GraphFunctions, type Scores } from './graph-functions.js';
@@ -9,9 +10,10 @@ import { createGraphWeights, type GraphWeights } from './graph-weights.js';
 import { sharedBatch, type SharedBatch } from './shared-batch.js';
 import { rotaryTables } from './transformer.js';
 
-/** A model as the graph executor holds it: what its trainer and its decoder need beside the interface. */
-export interface GraphModel extends LanguageModel {
-  readonly state: GraphModelState;
+/** A model as the graph executor holds it: what another model needs of it beside the interface. */
+interface GraphModel extends LanguageModel {
+  /** Scores a batch; the caller disposes of the result. */
+  score(batch: SharedBatch, output: Scores, temperature: number, more?: Readonly<Record<string, Feed>>): NativeTensor;
 }
 
 /** What graphs of a model take as inputs beside a batch. */
@@ -37,7 +39,7 @@ export function createGraphModel(
   config: LanguageModelConfig,
   initial: Weights,
   { passBytes = mostPassBytes }: { readonly passBytes?: number } = {},
-): GraphModel {
+): LanguageModel {
   const weights = createGraphWeights(config, initial);
   const { cos, sin } = rotaryTables(config);
   const tableShape = [config.maxPositions, headSize(config)];
@@ -47,43 +49,35 @@ export function createGraphModel(
   const disposals: (() => void)[] = [];
   let decoder: Decoder | undefined;
 
-  /** Scores sequences in passes of bounded size. */
+  /** Scores sequences in passes of bounded size; one array a pass. */
   const scored = (
     sequences: readonly Sequence[],
     output: Scores,
-    temperature: number,
-    other?: (batch: SharedBatch) => NativeTensor,
-  ): Float32Array[] => {
-    const results: Float32Array[] = [];
-    for (const pass of passes(sequences, config.vocabSize)) {
+    compute: (batch: SharedBatch) => NativeTensor,
+  ): { readonly values: Float32Array; readonly batch: SharedBatch }[] =>
+    passes(sequences, config.vocabSize).map((pass) => {
       const batch = sharedBatch(config, pass, { withLast: output === 'rewards' });
-      const otherLogDistributions = other?.(batch);
-      const values = score(batch, output, temperature, otherLogDistributions && { otherLogDistributions }).take();
-      otherLogDistributions?.dispose();
-      if (output === 'rewards') results.push(values as Float32Array);
-      else results.push(...unpacked(values as Float32Array, batch.lengths));
-    }
-    return results;
-  };
-  const score = (
-    batch: SharedBatch,
+      return { values: compute(batch).take() as Float32Array, batch };
+    });
+  /** The same; one array a sequence. */
+  const ofTokens = (
+    sequences: readonly Sequence[],
     output: Scores,
     temperature: number,
-    more: Readonly<Record<string, NativeTensor>> = {},
-  ): NativeTensor => {
-    const feeds = { ...batchFeeds(batch), temperature: NativeTensor.of(Float32Array.of(temperature), []) };
-    try {
-      const inputs = { ...batchSizes(batch), ...feeds, ...more, ...tables, ...Object.fromEntries(weights.variables) };
-      return functions.scoring.run(inputs, [output])[output];
-    } finally {
-      for (const feed of Object.values(feeds)) feed.dispose();
-    }
-  };
+    compute = (batch: SharedBatch) => model.score(batch, output, temperature),
+  ): Float32Array[] => scored(sequences, output, compute).flatMap(({ values, batch }) => unpack(values, batch.lengths));
 
-  const model: GraphModel & { score: typeof score } = {
+  const model: GraphModel = {
     config,
-    state,
-    score,
+    score(batch, output, temperature, more = {}) {
+      const feeds = { ...batchFeeds(batch), temperature: NativeTensor.of(Float32Array.of(temperature), []) };
+      try {
+        const inputs = { ...batchSizes(batch), ...feeds, ...more, ...tables, ...Object.fromEntries(weights.variables) };
+        return functions.scoring.run(inputs, [output])[output];
+      } finally {
+        for (const feed of Object.values(feeds)) feed.dispose();
+      }
+    },
     sample: (requests, settings) => {
       if (!decoder) {
         decoder = createDecoder(state);
@@ -91,17 +85,20 @@ export function createGraphModel(
       }
       return decoder.sample(requests, settings);
     },
-    responseLogProbs: (sequences, temperature) => scored(sequences, 'logProbs', temperature),
+    responseLogProbs: (sequences, temperature) => ofTokens(sequences, 'logProbs', temperature),
     tokenKl: (reference, sequences, temperature) =>
-      scored(sequences, 'divergence', temperature, (batch) =>
-        ofGraph(reference).score(batch, 'logDistributions', temperature),
-      ),
-    values: (sequences) => scored(sequences, 'values', 1),
+      ofTokens(sequences, 'divergence', temperature, (batch) => {
+        const otherLogDistributions = ofGraph(reference).score(batch, 'logDistributions', temperature);
+        try {
+          return model.score(batch, 'divergence', temperature, { otherLogDistributions });
+        } finally {
+          otherLogDistributions.dispose();
+        }
+      }),
+    values: (sequences) => ofTokens(sequences, 'values', 1),
     rewards: (sequences) => {
-      const parts = scored(sequences, 'rewards', 1);
-      const all = new Float32Array(sequences.length);
-      parts.reduce((start, part) => (all.set(part, start), start + part.length), 0);
-      return all;
+      const all = scored(sequences, 'rewards', (batch) => model.score(batch, 'rewards', 1));
+      return Float32Array.from(all.flatMap(({ values }) => Array.from(values)));
     },
     weights: () => weights.read(),
     load: (next) => weights.load(next),
@@ -118,11 +115,11 @@ export function createGraphModel(
     },
   };
   return model;
+}
 
-  function ofGraph(other: LanguageModel): { score: typeof score } {
-    if (!('score' in other)) throw new Error('both models must be held by the same executor');
-    return other as LanguageModel & { score: typeof score };
-  }
+function ofGraph(model: LanguageModel): GraphModel {
+  if (!('score' in model)) throw new Error('both models must be held by the same executor');
+  return model as GraphModel;
 }
 
 /** Cuts sequences into passes; prompts that stand together and are shared count once. */
@@ -146,18 +143,4 @@ function passes(sequences: readonly Sequence[], vocabulary: number): Sequence[][
     prompt = promptTokens;
   }
   return all;
-}
-
-/** Whether two arrays hold the same tokens. */
-export function equalTokens(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
-  return true;
-}
-
-/** Cuts the values of all response tokens into one array a sequence. */
-function unpacked(values: Float32Array, lengths: Int32Array): Float32Array[] {
-  let start = 0;
-  return Array.from(lengths, (length) => values.slice(start, (start += length)));
 }

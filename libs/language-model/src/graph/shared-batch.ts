@@ -1,6 +1,6 @@
 import type { LanguageModelConfig } from '../definition.js';
 import type { Sequence } from '../language-model.js';
-import { promptKey } from './prompt-key.js';
+import { promptKey } from '../token-sequences.js';
 
 /**
  * Sequences laid out for one pass of a graph, without padding but in attention: the tokens of prompts and of responses stand one

@@ -1,5 +1,5 @@
 import type { Sequence } from '../language-model.js';
-import { promptKey } from './prompt-key.js';
+import { promptKey } from '../token-sequences.js';
 
 /** A part of a minibatch that is computed at once. */
 export interface TrainingPass {

@@ -1,0 +1,18 @@
+/** Whether two arrays hold the same tokens. */
+export function equalTokens(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
+}
+
+/** A string that two prompts share if, and only if, they are the same tokens. */
+export function promptKey(tokens: ArrayLike<number>): string {
+  return Array.prototype.join.call(tokens, ',');
+}
+
+/** Cuts the values of all response tokens into one array a sequence. */
+export function unpack(values: Float32Array, lengths: Int32Array): Float32Array[] {
+  let start = 0;
+  return Array.from(lengths, (length) => values.slice(start, (start += length)));
+}
