@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CalibratedRollout } from '@infalign/contracts';
-import { isPoison, openEmbeddedStream, topics } from '@infalign/rollout-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kafkaAvailable } from '../../../../tools/kafka/index.mjs';
 import { newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
@@ -58,6 +57,7 @@ function byId(rollouts: readonly CalibratedRollout[]): Map<string, CalibratedRol
 
 /** The calibrated rollouts in the embedded log of a policy's run. */
 async function calibratedHere(out: string): Promise<Map<string, CalibratedRollout>> {
+  const { isPoison, openEmbeddedStream, topics } = await import('@infalign/rollout-stream');
   const [run] = readdirSync(join(out, 'runs'));
   const stream = openEmbeddedStream(join(out, 'runs', run!, 'log'), { partitions: 6 });
   try {
