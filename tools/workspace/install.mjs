@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { provisionTensorflow } from './provision-tensorflow.mjs';
 import { root, step } from './workspace.mjs';
@@ -41,6 +41,8 @@ function installPackages() {
     .digest('hex');
   const stamp = join(root, 'node_modules', '.cache', 'infalign', 'installed-lock.sha256');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lockHash) return;
+  // Where this fails half-way, the next attempt begins anew.
+  rmSync(stamp, { force: true });
   step('installing npm packages', () => {
     const npm = process.env.npm_execpath;
     const [command, first] = npm ? [process.execPath, [npm]] : ['npm', []];
