@@ -85,23 +85,13 @@ const rules: Readonly<Record<string, (step: Step) => Gradients>> = {
   LogSoftmax: ({ y, dy }) => [subtract(dy, multiply(exponential(y), sum(dy, { axes: [-1], keep: true })))],
   GatherV2: ({ a, b, dy }) => [segmentSum(dy, b, a.shape[0]!), undefined, undefined],
   UnsortedSegmentSum: ({ b, dy }) => [gather(dy, b), undefined, undefined],
-  ConcatV2: ({ inputs, y, dy }) => {
-    const parts = inputs.slice(0, -1);
-    const axis = parts[0]!.shape.findIndex((_, index) => parts.some((part) => part.shape[index] !== y.shape[index]));
-    return [
-      ...split(
-        dy,
-        parts.map((part) => part.shape[Math.max(axis, 0)]!),
-        Math.max(axis, 0),
-      ),
-      undefined,
-    ];
+  ConcatV2: ({ inputs, dy }) => {
+    const axis = axisIn(inputs);
+    const sizes = inputs.slice(0, -1).map((part) => part.shape[axis]!);
+    return [...split(dy, sizes, axis), undefined];
   },
-  SplitV: ({ a, dys, node }) => {
-    const axis = Math.max(
-      0,
-      a.shape.findIndex((size, index) => node.outputs[0]!.shape[index] !== size),
-    );
+  SplitV: ({ a, inputs, dys, node }) => {
+    const axis = axisIn(inputs);
     const parts = node.outputs.map((part, index) => dys[index] ?? fill(part.graph, part.shape, 0));
     return [concatenate(parts, axis, a.shape[axis]), undefined, undefined];
   },
@@ -253,6 +243,11 @@ function matMulGradients({ a, b, dy, node }: Step, first: string, second: string
       ? matMul(dy, a, { transposeA: true, transposeB: transposeA })
       : matMul(a, dy, { transposeA: !transposeA }),
   ];
+}
+
+/** The axis that an operation takes as its last input, a constant. */
+function axisIn(inputs: readonly GraphTensor[]): number {
+  return constantIntegers(inputs.at(-1)!)[0]!;
 }
 
 function permutationOf(node: Node): number[] {

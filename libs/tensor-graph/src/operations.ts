@@ -7,17 +7,7 @@ import {
   type Graph,
   type GraphTensor,
 } from './graph.js';
-import {
-  axisOf,
-  broadcast,
-  equalShapes,
-  product,
-  quotient,
-  shown,
-  ShapeError,
-  type Dimension,
-  type Shape,
-} from './shape.js';
+import { axisOf, broadcast, equalShapes, product, shown, ShapeError, type Dimension, type Shape } from './shape.js';
 
 /** A tensor of the graph, or a number that becomes a constant. */
 export type Operand = GraphTensor | number;
@@ -216,17 +206,21 @@ export function reshape(x: GraphTensor, shape: Shape): GraphTensor {
 /** A shape as an integer vector; one unknown size is left to TensorFlow (−1). */
 function shapeTensor(graph: Graph, shape: Shape): GraphTensor {
   const unknown = shape.filter((dimension) => typeof dimension !== 'number').length;
-  if (unknown <= 1)
-    return graph.integers(...shape.map((dimension) => (typeof dimension === 'number' ? dimension : -1)));
   // One size may remain without a name in an input: TensorFlow infers it.
-  const free = shape.findIndex((dimension) => !graph.defines(dimension));
-  const sizes = shape.map((dimension, axis) =>
-    axis === free ? graph.constant(Int32Array.of(-1), []) : graph.size(dimension),
-  );
+  const inferred =
+    unknown === 1
+      ? shape.findIndex((dimension) => typeof dimension !== 'number')
+      : shape.findIndex((dimension) => !graph.defines(dimension));
+  return sizesTensor(graph, inferred < 0 ? shape : shape.with(inferred, -1));
+}
+
+/** Sizes as an integer vector: a constant where all are known. */
+function sizesTensor(graph: Graph, sizes: readonly Dimension[]): GraphTensor {
+  if (sizes.every((size) => typeof size === 'number')) return graph.integers(...sizes);
   return one(
     graph,
     'Pack',
-    sizes,
+    sizes.map((size) => graph.size(size)),
     { T: typeAttribute('int32'), N: integerAttribute(sizes.length), axis: integerAttribute(0) },
     'int32',
     [sizes.length],
@@ -474,26 +468,15 @@ export function concatenate(parts: readonly GraphTensor[], axis: number, size?: 
 export function split(x: GraphTensor, sizes: readonly Dimension[], axis: number): GraphTensor[] {
   const along = axisOf('split', axis, x.shape);
   const { graph } = x;
-  const known = sizes.every((size) => typeof size === 'number');
-  if (known && typeof x.shape[along] === 'number') {
+  if (sizes.every((size) => typeof size === 'number') && typeof x.shape[along] === 'number') {
     const total = sizes.reduce((a, b) => a + b, 0);
     if (total !== x.shape[along]) {
       throw new ShapeError(`split: ${shown(x.shape)} has no parts of ${shown(sizes)} on axis ${axis}`);
     }
   }
-  const lengths = known
-    ? graph.integers(...sizes)
-    : one(
-        graph,
-        'Pack',
-        sizes.map((size) => graph.size(size)),
-        { T: typeAttribute('int32'), N: integerAttribute(sizes.length), axis: integerAttribute(0) },
-        'int32',
-        [sizes.length],
-      );
   return graph.add(
     'SplitV',
-    [x, lengths, graph.constant(Int32Array.of(along), [])],
+    [x, sizesTensor(graph, sizes), graph.constant(Int32Array.of(along), [])],
     { T: typeAttribute(x.dtype), Tlen: typeAttribute('int32'), num_split: integerAttribute(sizes.length) },
     sizes.map((size) => ({
       dtype: x.dtype,
@@ -556,7 +539,7 @@ export function fill(graph: Graph, shape: Shape, value: Operand): GraphTensor {
   return one(
     graph,
     'Fill',
-    [definiteShape(graph, shape), tensorOf(graph, value)],
+    [sizesTensor(graph, shape), tensorOf(graph, value)],
     { T: typeAttribute('float32'), index_type: typeAttribute('int32') },
     'float32',
     shape,
@@ -572,34 +555,16 @@ export function broadcastTo(x: GraphTensor, shape: Shape): GraphTensor {
   return one(
     x.graph,
     'BroadcastTo',
-    [x, definiteShape(x.graph, shape)],
+    [x, sizesTensor(x.graph, shape)],
     { T: typeAttribute(x.dtype), Tidx: typeAttribute('int32') },
     x.dtype,
     shape,
   );
 }
 
-function definiteShape(graph: Graph, shape: Shape): GraphTensor {
-  return shape.every((dimension) => typeof dimension === 'number')
-    ? graph.integers(...shape)
-    : one(
-        graph,
-        'Pack',
-        shape.map((dimension) => graph.size(dimension)),
-        { T: typeAttribute('int32'), N: integerAttribute(shape.length), axis: integerAttribute(0) },
-        'int32',
-        [shape.length],
-      );
-}
-
 /** A number of a dimension as a 32-bit float tensor without axes. */
 export function sizeAsFloat(graph: Graph, dimension: Dimension): GraphTensor {
   return typeof dimension === 'number' ? graph.scalar(dimension) : cast(graph.size(dimension), 'float32');
-}
-
-/** How often a reduction counts each of its results: elements of the larger shape for one of the smaller. */
-export function repetitions(large: Shape, small: Shape): Dimension {
-  return quotient(product(...large), product(...small))!;
 }
 
 function elementwise(operation: string, a: Operand, b: Operand, dtype?: DataType): GraphTensor {

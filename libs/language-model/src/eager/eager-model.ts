@@ -6,7 +6,7 @@ import { inChunks, packBatch, type PackedBatch } from './batching.js';
 import { decode } from './decoding.js';
 import { createEagerTrainer } from './eager-trainer.js';
 import { targetLogProbs } from './operations.js';
-import { finalNorm, outputProjection, rotaryTables, transform, type WeightTensor } from './transformer.js';
+import { finalNorm, outputProjection, rotaryTensors, transform, type WeightTensor } from './transformer.js';
 
 /** Sequences of one forward pass: what keeps activations in the processor's cache and the overhead of a pass small. */
 const forwardChunk = 64;
@@ -43,7 +43,7 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
     ]),
   );
   const trained = new Map([...variables].filter(([name]) => isTrained(config, name)));
-  const tables = rotaryTables(config);
+  const tables = rotaryTensors(config);
   const weight: WeightTensor = (name) => {
     const variable = variables.get(name);
     if (!variable) throw new Error(`this model has no ${name}`);

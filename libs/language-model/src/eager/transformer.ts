@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { adapterScale, hasAdapter, headSize, type LanguageModelConfig } from '../definition.js';
+import { rotaryTables } from '../rotary-tables.js';
 import { attention, rmsNorm, rotate, swiglu } from './operations.js';
 
 /** Gives the tensor of a weight by its Hugging Face name. */
@@ -11,23 +12,11 @@ export interface RotaryTables {
   readonly sin: tf.Tensor2D;
 }
 
-/** Tables of `cos(p·θ^(−2i/e))` and `sin(…)`, each half of a head the same. */
-export function rotaryTables(config: LanguageModelConfig): RotaryTables {
-  const width = headSize(config);
-  const half = width / 2;
-  const cos = new Float32Array(config.maxPositions * width);
-  const sin = new Float32Array(config.maxPositions * width);
-  for (let position = 0; position < config.maxPositions; position++) {
-    for (let column = 0; column < width; column++) {
-      const angle = position * config.ropeTheta ** ((-2 * (column % half)) / width);
-      cos[position * width + column] = Math.cos(angle);
-      sin[position * width + column] = Math.sin(angle);
-    }
-  }
-  return {
-    cos: tf.tensor2d(cos, [config.maxPositions, width]),
-    sin: tf.tensor2d(sin, [config.maxPositions, width]),
-  };
+/** The tables as tensors. */
+export function rotaryTensors(config: LanguageModelConfig): RotaryTables {
+  const { cos, sin } = rotaryTables(config);
+  const shape: [number, number] = [config.maxPositions, headSize(config)];
+  return { cos: tf.tensor2d(cos, shape), sin: tf.tensor2d(sin, shape) };
 }
 
 /** The rotation of each of n rows by its position: tensors of shape [n, 1, head size]. */

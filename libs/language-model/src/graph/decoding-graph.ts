@@ -110,7 +110,6 @@ function rowWriter(
   slots: GraphTensor,
 ): (name: string, x: GraphTensor) => GraphTensor {
   const { keyValueHeads } = config;
-  const width = headSize(config);
   graph.sizeInput('capacity');
   // (slot·keyValueHeads + head)·capacity + time
   const heads = add(
@@ -120,11 +119,26 @@ function rowWriter(
   const starts = multiply(reshape(heads, ['prompts', keyValueHeads, 1]), graph.size('capacity'));
   const all = product('prompts', keyValueHeads, 'promptTime');
   const places = reshape(add(starts, reshape(range(graph, 'promptTime'), [1, 1, 'promptTime'])), [all]);
-  return (name, x) => {
-    const cache = graph.input(name, 'float32', ['rowSlots', keyValueHeads, 'capacity', width]);
-    const flat = reshape(cache, [product('rowSlots', keyValueHeads, 'capacity'), width]);
-    return writeRowsInPlace(flat, places, reshape(x, [all, width]));
-  };
+  return (name, x) => writePositions(rowCache(graph, config, name), places, x);
+}
+
+/** The cache of keys or values of a layer by row, as an input. */
+function rowCache(graph: Graph, config: LanguageModelConfig, name: string): GraphTensor {
+  return graph.input(name, 'float32', ['rowSlots', config.keyValueHeads, 'capacity', headSize(config)]);
+}
+
+/**
+ * Writes keys or values into positions of a cache, in place.
+ *
+ * @param cache shape [slots, keyValueHeads, capacity, e]
+ * @param places shape [m], `(slot·keyValueHeads + head)·capacity + position`
+ * @param x of m·e elements
+ * @returns the cache as [slots·keyValueHeads·capacity, e]
+ */
+function writePositions(cache: GraphTensor, places: GraphTensor, x: GraphTensor): GraphTensor {
+  const width = cache.shape.at(-1)!;
+  const flat = reshape(cache, [product(...cache.shape.slice(0, -1)), width]);
+  return writeRowsInPlace(flat, places, reshape(x, [...places.shape, width]));
 }
 
 /**
@@ -172,10 +186,8 @@ export function stepFunction(
 
   const overPrompts = shared ? promptsInGrid(graph, config) : undefined;
   const responseCache = (name: string, x: GraphTensor): GraphTensor => {
-    const cache = graph.input(name, 'float32', ['rowSlots', keyValueHeads, 'capacity', width]);
-    const flat = reshape(cache, [product('rowSlots', keyValueHeads, 'capacity'), width]);
-    const written = writeRowsInPlace(flat, places, reshape(x, [product('rows', keyValueHeads), width]));
-    return firstRows(reshape(written, ['rowSlots', keyValueHeads, 'capacity', width]), 'rows');
+    const cache = rowCache(graph, config, name);
+    return firstRows(reshape(writePositions(cache, places, x), cache.shape), 'rows');
   };
 
   let x = gather(weight('model.embed_tokens.weight'), tokens);
@@ -250,7 +262,7 @@ export function moveFunction(config: LanguageModelConfig): GraphFunction<'done'>
   const moved: GraphTensor[] = [];
   for (let index = 0; index < config.layers; index++) {
     for (const name of Object.values(cacheNames('response', index))) {
-      const cache = graph.input(name, 'float32', ['rowSlots', config.keyValueHeads, 'capacity', headSize(config)]);
+      const cache = rowCache(graph, config, name);
       moved.push(writeRowsInPlace(cache, to, gather(cache, from)));
     }
   }
@@ -270,15 +282,14 @@ export function growFunction(config: LanguageModelConfig): GraphFunction<'done'>
   let places: GraphTensor | undefined;
   for (let index = 0; index < config.layers; index++) {
     for (const name of Object.values(cacheNames('response', index))) {
-      const cache = graph.input(name, 'float32', ['rowSlots', keyValueHeads, 'capacity', width]);
+      const cache = rowCache(graph, config, name);
       const larger = graph.input(`larger ${name}`, 'float32', ['rowSlots', keyValueHeads, 'largerCapacity', width]);
       const all = product('rowSlots', keyValueHeads);
       const starts = multiply(range(graph, all), graph.size('largerCapacity'));
       places ??= reshape(add(reshape(starts, [all, 1]), reshape(range(graph, 'capacity'), [1, 'capacity'])), [
         product(all, 'capacity'),
       ]);
-      const flat = reshape(larger, [product(all, 'largerCapacity'), width]);
-      grown.push(writeRowsInPlace(flat, places, reshape(cache, [product(all, 'capacity'), width])));
+      grown.push(writePositions(larger, places, cache));
     }
   }
   return compile(graph, { done: after(graph.scalar(0), grown) });

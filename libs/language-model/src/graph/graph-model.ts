@@ -1,6 +1,7 @@
 import { NativeTensor, type Feed } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, Sequence } from '../language-model.js';
+import { rotaryTables } from '../rotary-tables.js';
 import { equalTokens, unpack } from '../token-sequences.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
 import { createDecoder, type Decoder } from './decoding.js';
@@ -8,7 +9,6 @@ import { graphFunctions, type GraphFunctions, type Scores } from './graph-functi
 import { createGraphTrainer, mostPassBytes } from './graph-trainer.js';
 import { createGraphWeights, type GraphWeights } from './graph-weights.js';
 import { sharedBatch, type SharedBatch } from './shared-batch.js';
-import { rotaryTables } from './transformer.js';
 
 /** A model as the graph executor holds it: what another model needs of it beside the interface. */
 interface GraphModel extends LanguageModel {

@@ -37,22 +37,6 @@ export function rotaryInputs(graph: Graph, config: LanguageModelConfig): Rotatio
   return { cos: graph.input('rotaryCos', 'float32', shape), sin: graph.input('rotarySin', 'float32', shape) };
 }
 
-/** Tables of `cos(p·θ^(−2i/e))` and `sin(…)`, each half of a head the same, row-major. */
-export function rotaryTables(config: LanguageModelConfig): { readonly cos: Float32Array; readonly sin: Float32Array } {
-  const width = headSize(config);
-  const half = width / 2;
-  const cos = new Float32Array(config.maxPositions * width);
-  const sin = new Float32Array(config.maxPositions * width);
-  for (let position = 0; position < config.maxPositions; position++) {
-    for (let column = 0; column < width; column++) {
-      const angle = position * config.ropeTheta ** ((-2 * (column % half)) / width);
-      cos[position * width + column] = Math.cos(angle);
-      sin[position * width + column] = Math.sin(angle);
-    }
-  }
-  return { cos, sin };
-}
-
 /** The rotations of all queries and keys of tokens. @param positions shape [n], int32 @returns shape [n·(heads + keyValueHeads), e] */
 export function rotationsAt(config: LanguageModelConfig, tables: Rotations, positions: GraphTensor): Rotations {
   const rotated = config.heads + config.keyValueHeads;
