@@ -123,3 +123,8 @@ export class NativeTensor {
     this.#id = undefined;
   }
 }
+
+/** Frees the memory of named tensors. */
+export function disposeAll(tensors: Readonly<Record<string, NativeTensor>>): void {
+  for (const tensor of Object.values(tensors)) tensor.dispose();
+}

@@ -1,5 +1,5 @@
 import { seededRandom, type RandomSource } from '@infalign/core';
-import { NativeTensor } from '@infalign/tensor-graph';
+import { disposeAll, NativeTensor } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
 import { drawToken } from '../token-choice.js';
@@ -139,10 +139,6 @@ function cachesOf(
       .flat()
       .map((name) => [name, NativeTensor.zeros(shape)]),
   );
-}
-
-function disposeAll(tensors: Readonly<Record<string, NativeTensor>>): void {
-  for (const tensor of Object.values(tensors)) tensor.dispose();
 }
 
 /** Where the rows of a step stand in the grid of prompts and their rows, as inputs of the step. */

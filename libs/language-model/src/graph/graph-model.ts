@@ -1,4 +1,4 @@
-import { NativeTensor, type Feed } from '@infalign/tensor-graph';
+import { disposeAll, NativeTensor, type Feed } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, Sequence } from '../language-model.js';
 import { rotaryTables } from '../rotary-tables.js';
@@ -75,7 +75,7 @@ export function createGraphModel(
         const inputs = { ...batchSizes(batch), ...feeds, ...more, ...tables, ...Object.fromEntries(weights.variables) };
         return functions.scoring.run(inputs, [output])[output];
       } finally {
-        for (const feed of Object.values(feeds)) feed.dispose();
+        disposeAll(feeds);
       }
     },
     sample: (requests, settings) => {
@@ -110,8 +110,7 @@ export function createGraphModel(
     dispose() {
       for (const dispose of disposals) dispose();
       weights.dispose();
-      tables.rotaryCos.dispose();
-      tables.rotarySin.dispose();
+      disposeAll(tables);
     },
   };
   return model;

@@ -3,6 +3,7 @@ import {
   clipByGlobalNorm,
   compile,
   createAdam,
+  disposeAll,
   Graph,
   gradients,
   NativeTensor,
@@ -189,10 +190,6 @@ function addTo(sums: Map<string, NativeTensor>, name: string, gradient: NativeTe
   sums.set(name, before.plus(gradient));
   before.dispose();
   gradient.dispose();
-}
-
-function disposeAll(tensors: Readonly<Record<string, NativeTensor>>): void {
-  for (const tensor of Object.values(tensors)) tensor.dispose();
 }
 
 /** What comes with some sequences of a minibatch. */
