@@ -70,22 +70,20 @@ export function describeGroups(stream: () => RolloutStream): void {
     const count = 600;
     await stream().append(numbers(0, count).map((value) => outgoing(spread, value)));
     const servers: { end: AbortController; done: Promise<void> }[] = [];
-    let done = 0;
-    while (done < count) {
+    // What is there counts: of a transaction under way when its partition goes to another, a member may not hear any more.
+    while ((await all(stream(), copies)).length < count) {
       if (servers.length === 3) {
         const { end, done: ended } = servers.shift()!;
         end.abort();
         await ended;
       } else {
         const end = new AbortController();
-        const onProgress = ({ consumed }: { consumed: number }): void => void (done += consumed);
-        servers.push({ end, done: serveStage(stream(), copying, { signal: end.signal, onProgress }) });
+        servers.push({ end, done: serveStage(stream(), copying, { signal: end.signal }) });
         await new Promise((resolve) => setTimeout(resolve, 30));
       }
     }
     servers.forEach(({ end }) => end.abort());
     await Promise.all(servers.map((server) => server.done));
-    expect(done).toBe(count);
     expect((await all(stream(), copies)).sort((a, b) => a - b)).toEqual(numbers(0, count));
   });
 }

@@ -84,8 +84,9 @@ export interface GroupMember<T = unknown> {
    * When the promise resolves, both survive the death of the process and of the machine.
    *
    * @param consumed the records read last, or the first of them, in order; at least one
-   * @throws PartitionLost if this member does not own the partition, or has not all the time since the last call:
-   *   neither has happened
+   * @throws PartitionLost if this member does not own the partition, or has not all the time since the last call, or loses
+   *   it during this one. Neither has happened, or, where it is lost during the call, both may have: whoever owns the
+   *   partition next begins where the group stands
    * @throws InputError if an output is not a valid record of its topic: neither has happened
    * @throws TransactionFailed if the outcome is not known or nothing has happened: the next `read` begins where the group
    *   stands, and whoever derived state from this batch builds it anew

@@ -8,7 +8,7 @@ import type { Worker, WorkerProgress } from './worker.js';
 export interface ServeOptions {
   /** Ends the service between two transactions: what is under way is finished first. */
   readonly signal: AbortSignal;
-  /** Called after every transaction. */
+  /** Called after every transaction; not after one whose partition went to another member before its outcome was known. */
   readonly onProgress?: (progress: WorkerProgress) => void;
 }
 
