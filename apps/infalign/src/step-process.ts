@@ -11,25 +11,20 @@ export type StepMessage =
 export const stepCommandName = 'run-step';
 
 /**
- * Starts the process of a step. It has TensorFlow's threads set, and ends by itself when this process is gone.
+ * Starts the process of a step. It ends by itself when this process is gone.
  *
  * @param servicesFile where the services run that carry out its run; without it, the process does so itself
- * @param threads TensorFlow's threads in it
  */
 export function startStepProcess(
   name: string,
   out: string,
   servicesFile: string | undefined,
-  threads: number,
   onProgress: (message: Extract<StepMessage, { kind: 'progress' }>) => void,
 ): RunningStep {
   const services = servicesFile === undefined ? [] : ['--services', servicesFile];
   const child = fork(process.argv[1]!, [stepCommandName, name, '--out', out, ...services], {
     env: {
       ...process.env,
-      TF_CPP_MIN_LOG_LEVEL: process.env.TF_CPP_MIN_LOG_LEVEL ?? '2',
-      TF_NUM_INTRAOP_THREADS: String(threads),
-      TF_NUM_INTEROP_THREADS: '1',
       // Memory that one arena of the C library has freed is not used by another: one keeps the process small.
       MALLOC_ARENA_MAX: '1',
     },

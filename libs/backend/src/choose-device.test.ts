@@ -29,7 +29,7 @@ describe('the device', () => {
 it('the backend is loaded with its threads set', async () => {
   const environment: Record<string, string | undefined> = { INFALIGN_DEVICE: 'cpu' };
   expect((await loadBackend({ threads: 3, environment })).kind).toBe('cpu');
-  expect(environment).toMatchObject({ TF_NUM_INTRAOP_THREADS: '3', TF_NUM_INTEROP_THREADS: '1' });
+  expect(environment).toMatchObject({ TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '3' });
   const tf = await import('@tensorflow/tfjs-node');
   expect(tf.getBackend()).toBe('tensorflow');
   expect(thisMachine().hasGpuPackage).toBe(false);

@@ -2,7 +2,7 @@ import { chooseDevice, thisMachine, type Device } from './choose-device.js';
 
 /** How TensorFlow is loaded. */
 export interface BackendOptions {
-  /** Threads of one operation; where it is not given, what the environment says already. */
+  /** Threads to compute with; where it is not given, what the environment says already. */
   readonly threads?: number;
   /** The variables of this process: TensorFlow's settings are written to them, which it reads once, when it is loaded. */
   readonly environment: Record<string, string | undefined>;
@@ -17,9 +17,10 @@ export interface BackendOptions {
 export async function loadBackend({ threads, environment }: BackendOptions): Promise<Device> {
   const device = chooseDevice(thisMachine(), environment.INFALIGN_DEVICE);
   if (threads !== undefined) {
-    environment.TF_NUM_INTRAOP_THREADS = String(threads);
-    // Operations one after another: what runs at the same time would share the threads in an order that changes.
-    environment.TF_NUM_INTEROP_THREADS = '1';
+    // Every operation has one thread, and those that do not depend on each other run at the same time: many threads for one
+    // operation wait more than they compute, and what it adds up would depend on how many there are.
+    environment.TF_NUM_INTRAOP_THREADS = '1';
+    environment.TF_NUM_INTEROP_THREADS = String(threads);
   }
   environment.TF_CPP_MIN_LOG_LEVEL ??= '2';
   await import(device.packageName);

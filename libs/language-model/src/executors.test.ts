@@ -7,6 +7,6 @@ describe('the eager executor', () => {
   describeExecutor(createEagerModel);
 });
 
-describe('the graph executor', () => {
-  describeExecutor(createGraphModel);
+describe.each([1, 3])('the graph executor, with %i lanes', (lanes) => {
+  describeExecutor((config, weights) => createGraphModel(config, weights, { lanes }));
 });

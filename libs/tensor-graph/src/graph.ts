@@ -218,12 +218,12 @@ export class Graph {
   }
 }
 
-/** An operation as a GraphDef has it. */
-export function nodeDef({ name, operation, inputs, before, attributes }: Node): NodeDef {
+/** An operation as a GraphDef has it. @param scope what names in the GraphDef begin with */
+export function nodeDef({ name, operation, inputs, before, attributes }: Node, scope: string): NodeDef {
   return {
-    name,
+    name: `${scope}${name}`,
     op: operation,
-    input: [...inputs.map((input) => input.name), ...before.map(({ node }) => `^${node.name}`)],
+    input: [...inputs.map((input) => `${scope}${input.name}`), ...before.map(({ node }) => `^${scope}${node.name}`)],
     attr: Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, { value }])),
   };
 }

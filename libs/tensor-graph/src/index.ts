@@ -1,7 +1,7 @@
 export { compile, type Feed, type GraphFunction } from './compile.js';
 export { gradients, recomputed } from './gradients.js';
 export { Graph, GraphTensor, type DataType, type Elements } from './graph.js';
-export { disposeAll, NativeTensor } from './native.js';
+export { concurrency, disposeAll, NativeTensor } from './native.js';
 export {
   absolute,
   add,

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import type { DataType, Elements } from './graph.js';
 
@@ -47,6 +48,12 @@ export function nativeBinding(): NativeBinding {
     );
   }
   return binding;
+}
+
+/** How many operations TensorFlow computes at the same time in this process: its environment says so when it is loaded. */
+export function concurrency(): number {
+  const threads = Number(process.env.TF_NUM_INTEROP_THREADS);
+  return threads >= 1 ? threads : availableParallelism();
 }
 
 const numbers: Readonly<Record<DataType, number>> = { float32: 1, int32: 3, bool: 10 };

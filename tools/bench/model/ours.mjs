@@ -12,8 +12,8 @@ import { startWorker } from '../peers/worker.mjs';
 export async function startOurs(program, threads) {
   const loader = ['--conditions=@infalign/source', '--import', 'tsx'];
   const worker = startWorker('infalign', process.execPath, [...loader, join(root, program)], {
-    TF_NUM_INTRAOP_THREADS: String(threads),
-    TF_NUM_INTEROP_THREADS: '1',
+    TF_NUM_INTRAOP_THREADS: '1',
+    TF_NUM_INTEROP_THREADS: String(threads),
     TF_CPP_MIN_LOG_LEVEL: '2',
   });
   return { worker, versions: await worker.call('start') };

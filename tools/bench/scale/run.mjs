@@ -107,8 +107,8 @@ function measured(point, { threads, repetitions }) {
     encoding: 'utf8',
     env: {
       ...process.env,
-      TF_NUM_INTRAOP_THREADS: String(threads),
-      TF_NUM_INTEROP_THREADS: '1',
+      TF_NUM_INTRAOP_THREADS: '1',
+      TF_NUM_INTEROP_THREADS: String(threads),
       TF_CPP_MIN_LOG_LEVEL: '2',
     },
   });

@@ -21,11 +21,12 @@ async function runStepHere(name: string, { out, services }: { out: string; servi
   process.on('disconnect', end);
   try {
     const { loadBackend } = await import('@infalign/backend');
-    await loadBackend({ environment: process.env });
     const { carryOutHere, carryOutOnServices, experimentFolder, openExperiment, runStep } =
       await import('@infalign/experiment');
+    const experiment = openExperiment(out);
+    await loadBackend({ threads: experiment.machine.threads, environment: process.env });
     await runStep(name, {
-      experiment: openExperiment(out),
+      experiment,
       folder: experimentFolder(out),
       cacheFolder: process.env.INFALIGN_CACHE ?? join(homedir(), '.cache', 'infalign'),
       carryOut: services === undefined ? carryOutHere : carryOutOnServices(await servicesOptions(services)),

@@ -66,7 +66,7 @@ async function runHere(file: string, options: RunOptions): Promise<void> {
         software,
         signal,
         start: ({ name }) =>
-          startStepProcess(name, out, servicesFile, experiment.machine.threads, ({ phase, done, total }) =>
+          startStepProcess(name, out, servicesFile, ({ phase, done, total }) =>
             progress.advanced(name, phase, done, total),
           ),
         onStarted: ({ name }) => progress.started(name),

@@ -6,6 +6,7 @@ import { drawToken } from '../token-choice.js';
 import { cacheNames } from './decoding-graph.js';
 import type { GraphFunctions } from './graph-functions.js';
 import type { GraphModelState } from './graph-model.js';
+import { ran, sideBySide, type Lane } from './lanes.js';
 import { promptKey } from '../token-sequences.js';
 
 /** Samples from a model; keeps its caches between calls. */
@@ -54,35 +55,57 @@ interface Row {
  */
 export function createDecoder(state: GraphModelState): Decoder {
   const { config } = state;
-  let caches: Caches | undefined;
+  const caches: (Caches | undefined)[] = [];
+
+  /** Caches of a lane for some requests. */
+  function cachesFor(lane: number, groups: readonly Group[], responseTime: number): Caches {
+    const requests = groups.reduce((sum, { waiting }) => sum + waiting.length, 0);
+    const promptTime = groups.reduce((length, { prompt }) => Math.max(length, prompt.length), 0);
+    const shared = groups.length < requests;
+    const rowBytes = 4 * 2 * config.layers * config.keyValueHeads * headSize(config) * (promptTime + responseTime);
+    const rowSlots = Math.max(1, Math.min(requests, mostRows, Math.floor(mostCacheBytes / state.lanes / rowBytes)));
+    const sizes = {
+      rowSlots,
+      // In the worst case every row has a prompt that others share too.
+      promptSlots: shared ? rowSlots : 0,
+      promptTime,
+      capacity: Math.min(responseTime, firstCapacity) + (shared ? 0 : promptTime),
+    };
+    let found = caches[lane];
+    if (!found || !sameSizes(found, sizes)) {
+      found?.dispose();
+      caches[lane] = found = createCaches(config, sizes);
+    }
+    return found;
+  }
 
   return {
     sample(requests, settings) {
-      if (requests.length === 0) return [];
       const longest = requests.reduce((length, { promptTokens }) => Math.max(length, promptTokens.length), 0);
       if (longest >= config.maxPositions) {
         throw new Error(`a prompt of ${longest} tokens leaves no position for a response`);
       }
-      const groups = groupsOf(requests);
-      const shared = groups.length < requests.length;
       const responseTime = Math.min(settings.maxResponseTokens, config.maxPositions - longest);
-      const rowBytes = 4 * 2 * config.layers * config.keyValueHeads * headSize(config) * (longest + responseTime);
-      const rowSlots = Math.max(1, Math.min(requests.length, mostRows, Math.floor(mostCacheBytes / rowBytes)));
-      const sizes = {
-        rowSlots,
-        // In the worst case every row has a prompt that others share too.
-        promptSlots: shared ? rowSlots : 0,
-        promptTime: longest,
-        capacity: Math.min(responseTime, firstCapacity) + (shared ? 0 : longest),
-      };
-      if (!caches || !sameSizes(caches, sizes)) {
-        caches?.dispose();
-        caches = createCaches(config, sizes);
+      const temperature = NativeTensor.of(Float32Array.of(settings.temperature), []);
+      // Read once for all steps; nothing changes the weights meanwhile.
+      const values = Object.fromEntries(
+        [...state.weights.variables].map(([name, variable]) => [name, variable.value()]),
+      );
+      const fixed = { temperature, ...state.tables, ...values };
+      const results = new Array<SampledResponse>(requests.length);
+      try {
+        const lanes = inParts(groupsOf(requests), state.lanes).map((groups, lane) =>
+          sampleAll(state, fixed, cachesFor(lane, groups, responseTime), groups, requests, settings, results),
+        );
+        sideBySide(lanes);
+        return results;
+      } finally {
+        temperature.dispose();
+        disposeAll(values);
       }
-      return sampleAll(state, caches, groups, requests, settings);
     },
     dispose() {
-      caches?.dispose();
+      for (const each of caches) each?.dispose();
     },
   };
 }
@@ -147,46 +170,41 @@ interface Grid {
   readonly feeds: Readonly<Record<string, NativeTensor>>;
 }
 
-function sampleAll(
-  { config, weights, tables, functions }: GraphModelState,
+/** @param results gets the responses */
+function* sampleAll(
+  { config, functions }: GraphModelState,
+  fixed: Readonly<Record<string, NativeTensor>>,
   caches: Caches,
   queue: Group[],
   requests: readonly SampleRequest[],
   settings: SamplingSettings,
-): SampledResponse[] {
+  results: SampledResponse[],
+): Lane<void> {
   const { heads, keyValueHeads, vocabSize, maxPositions, eosTokenId } = config;
-  const results = new Array<SampledResponse>(requests.length);
   const shared = caches.promptSlots > 0;
   /** By row of the caches; undefined where a response has just ended. */
   const rows: (Row | undefined)[] = [];
   const freeSlots = Array.from({ length: caches.promptSlots }, (_, slot) => caches.promptSlots - 1 - slot);
-  const temperature = NativeTensor.of(Float32Array.of(settings.temperature), []);
-  // Read once for all steps; nothing changes the weights meanwhile.
-  const values = Object.fromEntries([...weights.variables].map(([name, variable]) => [name, variable.value()]));
-  const fixed = { temperature, ...tables, ...values };
   let grid: Grid | undefined;
 
   try {
     for (;;) {
-      refill();
+      yield* refill();
       if (rows.length === 0) break;
-      step();
+      yield* step();
     }
   } finally {
-    temperature.dispose();
-    disposeAll(values);
     if (grid) disposeAll(grid.feeds);
   }
-  return results;
 
   /** Begins requests where rows are free, and closes the gaps that remain. */
-  function refill(): void {
+  function* refill(): Lane<void> {
     let changed = rows.includes(undefined);
     for (let places = freePlaces(); places.length > 0 && queue.length > 0; places = freePlaces()) {
       const [group] = queue;
       if (group!.slot === undefined) {
         if (places.length < caches.rowSlots && places.length < refillShare * caches.rowSlots) break;
-        prefill(places);
+        yield* prefill(places);
       }
       changed = true;
       // Where prompts are kept in rows, their slots are the places of these rows.
@@ -198,7 +216,7 @@ function sampleAll(
       release(group!);
     }
     if (!changed) return;
-    closeGaps();
+    yield* closeGaps();
     if (!shared) return;
     if (grid) disposeAll(grid.feeds);
     grid = rows.length === 0 ? undefined : gridOf(rows as Row[]);
@@ -210,7 +228,7 @@ function sampleAll(
   }
 
   /** Computes the prompts of the next groups, for rows at some places. */
-  function prefill(places: readonly number[]): void {
+  function* prefill(places: readonly number[]): Lane<void> {
     const groups: Group[] = [];
     let wanted = 0;
     for (const group of queue) {
@@ -228,8 +246,8 @@ function sampleAll(
       slots: integers(groups.map(({ slot }) => slot!)),
     };
     const { probabilities } = shared
-      ? functions.sharedPrefill.run({ ...fixed, ...caches.prompts, ...feeds })
-      : functions.prefill.run({ ...fixed, ...caches.responses, ...feeds, capacity: caches.capacity });
+      ? yield* ran(functions.sharedPrefill, { ...fixed, ...caches.prompts, ...feeds })
+      : yield* ran(functions.prefill, { ...fixed, ...caches.responses, ...feeds, capacity: caches.capacity });
     disposeAll(feeds);
     const all = probabilities.take() as Float32Array;
     groups.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
@@ -271,7 +289,7 @@ function sampleAll(
   }
 
   /** Moves the last rows to where others have ended. */
-  function closeGaps(): void {
+  function* closeGaps(): Lane<void> {
     const from: number[] = [];
     const to: number[] = [];
     for (;;) {
@@ -284,18 +302,19 @@ function sampleAll(
     }
     if (from.length === 0) return;
     const feeds = { from: integers(from), to: integers(to) };
-    functions.move.run({ ...caches.responses, ...feeds }).done.dispose();
+    const { done } = yield* ran(functions.move, { ...caches.responses, ...feeds });
+    done.dispose();
     disposeAll(feeds);
   }
 
   /** Computes one more token of every row. */
-  function step(): void {
+  function* step(): Lane<void> {
     const current = rows as Row[];
     // The position of the last token drawn, whose keys and values are computed now, and its place in the row's cache.
     const positions = current.map(({ tokens, group }) => group.prompt.length + tokens.length - 1);
     const lengths = shared ? current.map(({ tokens }) => tokens.length - 1) : positions;
     if (Math.max(...lengths) >= caches.capacity) {
-      growCaches(config, functions, caches, Math.min(2 * caches.capacity, maxPositions));
+      yield* growCaches(config, functions, caches, Math.min(2 * caches.capacity, maxPositions));
     }
     const feeds = {
       tokens: integers(current.map(({ tokens }) => tokens.at(-1)!)),
@@ -304,8 +323,8 @@ function sampleAll(
     };
     const inputs = { ...fixed, ...caches.responses, ...feeds, capacity: caches.capacity };
     const { probabilities: next } = grid
-      ? functions.sharedStep.run({ ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples })
-      : functions.step.run(inputs);
+      ? yield* ran(functions.sharedStep, { ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples })
+      : yield* ran(functions.step, inputs);
     disposeAll(feeds);
     const probabilities = next.take() as Float32Array;
     current.forEach((row, index) => {
@@ -346,10 +365,16 @@ function sampleAll(
   }
 }
 
-function growCaches(config: LanguageModelConfig, { grow }: GraphFunctions, caches: Caches, capacity: number): void {
+function* growCaches(
+  config: LanguageModelConfig,
+  { grow }: GraphFunctions,
+  caches: Caches,
+  capacity: number,
+): Lane<void> {
   const larger = cachesOf(config, 'response', caches.rowSlots, capacity);
   const feeds = Object.fromEntries(Object.entries(larger).map(([name, tensor]) => [`larger ${name}`, tensor]));
-  grow.run({ ...caches.responses, ...feeds }).done.dispose();
+  const { done } = yield* ran(grow, { ...caches.responses, ...feeds });
+  done.dispose();
   disposeAll(caches.responses);
   caches.responses = larger;
   caches.capacity = capacity;
@@ -369,6 +394,24 @@ function groupsOf(requests: readonly SampleRequest[]): Group[] {
   });
   for (const { waiting } of groups.values()) waiting.reverse();
   return [...groups.values()];
+}
+
+/** Cuts the requests of groups into parts of about one size: a prompt whose requests are cut is computed in both. */
+function inParts(groups: readonly Group[], count: number): Group[][] {
+  const total = groups.reduce((sum, { waiting }) => sum + waiting.length, 0);
+  const parts: Group[][] = Array.from({ length: Math.min(count, total) }, () => []);
+  let before = 0;
+  for (const group of groups) {
+    // The next request is the last one waiting.
+    for (let { waiting } = group; waiting.length > 0;) {
+      const part = Math.floor((before * parts.length) / total);
+      const room = Math.ceil(((part + 1) * total) / parts.length) - before;
+      parts[part]!.push({ ...group, waiting: waiting.slice(-room) });
+      before += Math.min(room, waiting.length);
+      waiting = waiting.slice(0, -room);
+    }
+  }
+  return parts;
 }
 
 function integers(elements: ArrayLike<number>): NativeTensor {

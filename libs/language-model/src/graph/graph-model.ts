@@ -1,4 +1,4 @@
-import { disposeAll, NativeTensor, type Feed } from '@infalign/tensor-graph';
+import { concurrency, disposeAll, NativeTensor, type Feed } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, Sequence } from '../language-model.js';
 import { rotaryTables } from '../rotary-tables.js';
@@ -12,8 +12,8 @@ import { sharedBatch, type SharedBatch } from './shared-batch.js';
 
 /** A model as the graph executor holds it: what another model needs of it beside the interface. */
 interface GraphModel extends LanguageModel {
-  /** Scores a batch; the caller disposes of the result. */
-  score(batch: SharedBatch, output: Scores, temperature: number, more?: Readonly<Record<string, Feed>>): NativeTensor;
+  /** Scores batches at the same time; the caller disposes of the results. */
+  score(batches: readonly SharedBatch[], output: Scores, temperature: number): NativeTensor[];
 }
 
 /** What graphs of a model take as inputs beside a batch. */
@@ -22,6 +22,8 @@ export interface GraphModelState {
   readonly weights: GraphWeights;
   readonly functions: GraphFunctions;
   readonly tables: { readonly rotaryCos: NativeTensor; readonly rotarySin: NativeTensor };
+  /** Parts of a batch that are computed at the same time. */
+  readonly lanes: number;
 }
 
 /** Tokens of one pass: what keeps activations in the processor's cache, and the overhead of a pass small. */
@@ -32,52 +34,76 @@ const passLogits = 2 ** 25;
 /**
  * Holds a model in TensorFlow's native library, and executes it as graphs.
  *
- * @param passBytes what activations of a training pass may take
+ * @param passBytes what activations that are held at a time for training may take
+ * @param lanes parts of a batch that are computed at the same time
  * @throws InputError if the weights do not belong to the configuration
  */
 export function createGraphModel(
   config: LanguageModelConfig,
   initial: Weights,
-  { passBytes = mostPassBytes }: { readonly passBytes?: number } = {},
+  { passBytes = mostPassBytes, lanes = concurrency() }: { readonly passBytes?: number; readonly lanes?: number } = {},
 ): LanguageModel {
   const weights = createGraphWeights(config, initial);
   const { cos, sin } = rotaryTables(config);
   const tableShape = [config.maxPositions, headSize(config)];
   const tables = { rotaryCos: NativeTensor.of(cos, tableShape), rotarySin: NativeTensor.of(sin, tableShape) };
   const functions = graphFunctions(config, weights.stacks);
-  const state: GraphModelState = { config, weights, tables, functions };
+  const state: GraphModelState = { config, weights, tables, functions, lanes };
   const disposals: (() => void)[] = [];
   let decoder: Decoder | undefined;
 
+  /** Scores batches at the same time. @param more inputs of each beside the batch; the caller disposes of the results */
+  const score = (
+    batches: readonly SharedBatch[],
+    output: Scores,
+    temperature: number,
+    more: readonly Readonly<Record<string, Feed>>[] = [],
+  ): NativeTensor[] => {
+    const scale = NativeTensor.of(Float32Array.of(temperature), []);
+    const feeds = batches.map(batchFeeds);
+    const fixed = { temperature: scale, ...tables, ...Object.fromEntries(weights.variables) };
+    try {
+      const inputs = batches.map((batch, index) => ({
+        ...batchSizes(batch),
+        ...feeds[index],
+        ...more[index],
+        ...fixed,
+      }));
+      return functions.scoring.runTogether(inputs, [output]).map((result) => result[output]);
+    } finally {
+      scale.dispose();
+      feeds.forEach(disposeAll);
+    }
+  };
   /** Scores sequences in passes of bounded size; one array a pass. */
   const scored = (
     sequences: readonly Sequence[],
     output: Scores,
-    compute: (batch: SharedBatch) => NativeTensor,
-  ): { readonly values: Float32Array; readonly batch: SharedBatch }[] =>
-    passes(sequences, config.vocabSize).map((pass) => {
-      const batch = sharedBatch(config, pass, { withLast: output === 'rewards' });
-      return { values: compute(batch).take() as Float32Array, batch };
+    compute: (batches: readonly SharedBatch[]) => NativeTensor[],
+  ): { readonly values: Float32Array; readonly batch: SharedBatch }[] => {
+    const all = passes(sequences, config.vocabSize, lanes);
+    const turns = Array.from({ length: Math.ceil(all.length / lanes) }, (_, turn) => lanes * turn);
+    return turns.flatMap((start) => {
+      const batches = all
+        .slice(start, start + lanes)
+        .map((pass) => sharedBatch(config, pass, { withLast: output === 'rewards' }));
+      return compute(batches).map((result, index) => ({
+        values: result.take() as Float32Array,
+        batch: batches[index]!,
+      }));
     });
+  };
   /** The same; one array a sequence. */
   const ofTokens = (
     sequences: readonly Sequence[],
     output: Scores,
     temperature: number,
-    compute = (batch: SharedBatch) => model.score(batch, output, temperature),
+    compute = (batches: readonly SharedBatch[]) => score(batches, output, temperature),
   ): Float32Array[] => scored(sequences, output, compute).flatMap(({ values, batch }) => unpack(values, batch.lengths));
 
   const model: GraphModel = {
     config,
-    score(batch, output, temperature, more = {}) {
-      const feeds = { ...batchFeeds(batch), temperature: NativeTensor.of(Float32Array.of(temperature), []) };
-      try {
-        const inputs = { ...batchSizes(batch), ...feeds, ...more, ...tables, ...Object.fromEntries(weights.variables) };
-        return functions.scoring.run(inputs, [output])[output];
-      } finally {
-        disposeAll(feeds);
-      }
-    },
+    score,
     sample: (requests, settings) => {
       if (!decoder) {
         decoder = createDecoder(state);
@@ -87,17 +113,18 @@ export function createGraphModel(
     },
     responseLogProbs: (sequences, temperature) => ofTokens(sequences, 'logProbs', temperature),
     tokenKl: (reference, sequences, temperature) =>
-      ofTokens(sequences, 'divergence', temperature, (batch) => {
-        const otherLogDistributions = ofGraph(reference).score(batch, 'logDistributions', temperature);
+      ofTokens(sequences, 'divergence', temperature, (batches) => {
+        const others = ofGraph(reference).score(batches, 'logDistributions', temperature);
         try {
-          return model.score(batch, 'divergence', temperature, { otherLogDistributions });
+          const more = others.map((otherLogDistributions) => ({ otherLogDistributions }));
+          return score(batches, 'divergence', temperature, more);
         } finally {
-          otherLogDistributions.dispose();
+          for (const other of others) other.dispose();
         }
       }),
     values: (sequences) => ofTokens(sequences, 'values', 1),
     rewards: (sequences) => {
-      const all = scored(sequences, 'rewards', (batch) => model.score(batch, 'rewards', 1));
+      const all = scored(sequences, 'rewards', (batches) => score(batches, 'rewards', 1));
       return Float32Array.from(all.flatMap(({ values }) => Array.from(values)));
     },
     weights: () => weights.read(),
@@ -121,25 +148,37 @@ function ofGraph(model: LanguageModel): GraphModel {
   return model as GraphModel;
 }
 
-/** Cuts sequences into passes; prompts that stand together and are shared count once. */
-function passes(sequences: readonly Sequence[], vocabulary: number): Sequence[][] {
+/** Cuts sequences into passes, at least so many as there are lanes; prompts that stand together and are shared count once. */
+function passes(sequences: readonly Sequence[], vocabulary: number, lanes: number): Sequence[][] {
   const all: Sequence[][] = [];
+  const sizes = sizesOf(sequences);
+  const inAll = sizes.reduce((sum, size) => sum + size, 0);
+  const mostTokens = Math.min(passTokens, Math.ceil(inAll / lanes));
   let tokens = Infinity;
   let states = 0;
-  let prompt: ArrayLike<number> | undefined;
-  for (const sequence of sequences) {
+  sequences.forEach((sequence, index) => {
     const { promptTokens, responseTokens } = sequence;
-    const shares = prompt !== undefined && equalTokens(prompt, promptTokens);
-    const more = responseTokens.length + (shares ? 0 : promptTokens.length);
-    if (tokens + more > passTokens || (states + responseTokens.length) * vocabulary > passLogits) {
+    if (
+      tokens >= mostTokens ||
+      tokens + sizes[index]! > passTokens ||
+      (states + responseTokens.length) * vocabulary > passLogits
+    ) {
       all.push([]);
       tokens = 0;
       states = 0;
     }
     all.at(-1)!.push(sequence);
-    tokens += tokens === 0 ? promptTokens.length + responseTokens.length : more;
+    tokens += tokens === 0 ? promptTokens.length + responseTokens.length : sizes[index]!;
     states += responseTokens.length;
-    prompt = promptTokens;
-  }
+  });
   return all;
+}
+
+/** Tokens of each sequence, without the prompt where that is the one before it. */
+function sizesOf(sequences: readonly Sequence[]): number[] {
+  return sequences.map(({ promptTokens, responseTokens }, index) => {
+    const before = sequences[index - 1]?.promptTokens;
+    const shares = before !== undefined && equalTokens(before, promptTokens);
+    return responseTokens.length + (shares ? 0 : promptTokens.length);
+  });
 }

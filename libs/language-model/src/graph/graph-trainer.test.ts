@@ -75,11 +75,12 @@ function stepOf<Input extends string>(
   given: Readonly<Record<Input, Float32Array>>,
   {
     passBytes,
+    lanes = 1,
     model = config,
     maxGradientNorm = Infinity,
-  }: { passBytes: number; model?: LanguageModelConfig; maxGradientNorm?: number },
+  }: { passBytes: number; lanes?: number; model?: LanguageModelConfig; maxGradientNorm?: number },
 ): Step {
-  const held = createGraphModel(model, weightsOf(model), { passBytes });
+  const held = createGraphModel(model, weightsOf(model), { passBytes, lanes });
   try {
     const trainer = held.trainer(loss, adam);
     const numbers = trainer.step(sequences, given, { ...settings, maxGradientNorm });
@@ -103,26 +104,31 @@ function expectSameStep(actual: Step, expected: Step): void {
 }
 
 describe('a minibatch that takes several passes', () => {
-  // Every sequence on its own, its layers computed again for their gradients; and a few together.
-  const sizes = [1, 150_000];
+  // Every sequence on its own, its layers computed again for their gradients; a few together; and several passes at the same time.
+  const sizes = [
+    { passBytes: 1, lanes: 1 },
+    { passBytes: 150_000, lanes: 1 },
+    { passBytes: 1, lanes: 3 },
+    { passBytes: Infinity, lanes: 5 },
+  ];
 
   it.each(
-    sizes.flatMap((passBytes) => [
-      [passBytes, 'all weights', config] as const,
-      [passBytes, 'adapters', adapted] as const,
+    sizes.flatMap((size) => [
+      { ...size, what: 'all weights', model: config },
+      { ...size, what: 'adapters', model: adapted },
     ]),
   )(
-    'gives the loss, statistics and gradients of the whole, in passes of %i bytes, training %s',
-    (passBytes, _, model) => {
+    'gives the loss, statistics and gradients of the whole, in passes of $passBytes bytes, $lanes at a time, training $what',
+    ({ passBytes, lanes, model }) => {
       const whole = stepOf(mixedLoss, inputs, { passBytes: Infinity, model });
       expect(whole.numbers['gradientNorm']).toBeGreaterThan(0.1);
-      expectSameStep(stepOf(mixedLoss, inputs, { passBytes, model }), whole);
+      expectSameStep(stepOf(mixedLoss, inputs, { passBytes, lanes, model }), whole);
     },
   );
 
-  it.each(sizes)('keeps preference pairs together, in passes of %i bytes', (passBytes) => {
+  it.each(sizes)('keeps preference pairs together, in passes of $passBytes bytes, $lanes at a time', (size) => {
     const whole = stepOf(preferenceLoss, {}, { passBytes: Infinity });
-    expectSameStep(stepOf(preferenceLoss, {}, { passBytes }), whole);
+    expectSameStep(stepOf(preferenceLoss, {}, size), whole);
   });
 
   it('is clipped as a whole', () => {
@@ -141,14 +147,14 @@ describe('a minibatch that takes several passes', () => {
       inputs: {},
       compute: (math, { values }) => ({ loss: math.square(math.mean(values())) }),
     };
-    expect(stepOf(squared, {}, { passBytes: Infinity }).numbers['loss']).toBeGreaterThan(0);
+    expect(stepOf(squared, {}, { passBytes: Infinity, lanes: 2 }).numbers['loss']).toBeGreaterThan(0);
     expect(() => stepOf(squared, {}, { passBytes: 1 })).toThrow('no sum of means');
   });
 
   it('leaves no tensors behind', () => {
     const { binding } = tf.backend() as unknown as { binding: { getNumOfTensors(): number } };
     const before = binding.getNumOfTensors();
-    const model = createGraphModel(config, weightsOf(config), { passBytes: 150_000 });
+    const model = createGraphModel(config, weightsOf(config), { passBytes: 150_000, lanes: 2 });
     const trainer = model.trainer(mixedLoss, adam);
     trainer.step(sequences, inputs, settings);
     const inUse = binding.getNumOfTensors();

@@ -20,9 +20,9 @@ import { stacked, weightInputs, type StackedWeight } from './layout.js';
 import { partialArithmetic, totalInput, type Totals } from './loss-arithmetic.js';
 import { batchShape, sharedBatch } from './shared-batch.js';
 import { trainingBytes } from './training-memory.js';
-import { trainingPasses } from './training-passes.js';
+import { trainingPasses, type TrainingPass } from './training-passes.js';
 
-/** What activations of a training pass may take, in bytes. */
+/** What activations that are held at a time for training may take, in bytes. */
 export const mostPassBytes = 2 ** 31;
 
 /** A graph that computes the share of a part of a minibatch in a loss, in its statistics and in its gradients. */
@@ -45,7 +45,7 @@ type ClippingFunction = GraphFunction<string>;
  * Trains a model with Adam. Graphs compute the loss and its gradients, one pass of bounded size after another, and clip their sum; one native
  * operation a weight applies it.
  *
- * @param passBytes what activations of a pass may take
+ * @param passBytes what activations that are held at a time may take
  */
 export function createGraphTrainer<Input extends string, Statistic extends string>(
   state: GraphModelState,
@@ -65,22 +65,28 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
   };
   const scalar = (value: number): NativeTensor => NativeTensor.of(Float32Array.of(value), []);
 
-  /** Runs one pass. @param fixed inputs that are the same for all passes */
+  /** Runs passes at the same time. @param fixed inputs that are the same for all */
   const run = (
     { fn, used }: TrainingFunction,
-    sequences: readonly Sequence[],
-    inputs: Readonly<Record<string, Float32Array>>,
+    passes: readonly {
+      readonly sequences: readonly Sequence[];
+      readonly inputs: Readonly<Record<string, Float32Array>>;
+    }[],
     fixed: Readonly<Record<string, NativeTensor>>,
-  ): Record<string, NativeTensor> => {
-    const batch = sharedBatch(config, sequences, { withLast: usesLast(used) });
-    const feeds: Record<string, NativeTensor> = batchFeeds(batch);
-    for (const [name, values] of Object.entries(inputs)) {
-      feeds[lossInput(name)] = NativeTensor.of(values, [values.length]);
-    }
+  ): Record<string, NativeTensor>[] => {
+    const batches = passes.map(({ sequences }) => sharedBatch(config, sequences, { withLast: usesLast(used) }));
+    const feeds = passes.map(({ inputs }, pass) => {
+      const tensors: Record<string, NativeTensor> = batchFeeds(batches[pass]!);
+      for (const [name, values] of Object.entries(inputs)) {
+        tensors[lossInput(name)] = NativeTensor.of(values, [values.length]);
+      }
+      return tensors;
+    });
+    const same = { ...fixed, ...tables, ...Object.fromEntries(weights.variables) };
     try {
-      return fn.run({ ...batchSizes(batch), ...feeds, ...fixed, ...tables, ...Object.fromEntries(weights.variables) });
+      return fn.runTogether(batches.map((batch, pass) => ({ ...batchSizes(batch), ...feeds[pass], ...same })));
     } finally {
-      disposeAll(feeds);
+      feeds.forEach(disposeAll);
     }
   };
 
@@ -88,12 +94,12 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
     step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
       const { used, addsUp, reported, trained } = training(false);
       const sizing = { withLast: usesLast(used), withLogits: used.has('logProbs') };
-      const passes = trainingPasses(
-        sequences,
-        used.has('preferences'),
-        (members) => trainingBytes(config, batchShape(members, sizing), { ...sizing, recompute: false }),
-        passBytes,
-      );
+      const passes = trainingPasses(sequences, {
+        paired: used.has('preferences'),
+        lanes: addsUp ? state.lanes : 1,
+        bytes: (members) => trainingBytes(config, batchShape(members, sizing), { ...sizing, recompute: false }),
+        mostBytes: passBytes,
+      });
       if (passes.length > 1 && !addsUp) {
         throw new Error(
           `${sequences.length} sequences take ${passes.length} passes, but the loss or a statistic is no sum of means: means of parts do not give it`,
@@ -109,11 +115,15 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
       const numbers = new Map(reported.map((name) => [name, 0]));
       const sums = new Map<string, NativeTensor>();
       try {
-        for (const { members, recompute } of passes) {
-          const part = members.map((member) => sequences[member]!);
-          const results = run(training(recompute), part, partOf(inputs, loss, sequences, members), fixed);
-          for (const name of reported) numbers.set(name, numbers.get(name)! + (results[name]!.take()[0] as number));
-          for (const name of trained) addTo(sums, name, results[gradientOf(name)]!);
+        for (const { recompute, together } of turns(passes, state.lanes)) {
+          const parts = together.map(({ members }) => ({
+            sequences: members.map((member) => sequences[member]!),
+            inputs: partOf(inputs, loss, sequences, members),
+          }));
+          for (const results of run(training(recompute), parts, fixed)) {
+            for (const name of reported) numbers.set(name, numbers.get(name)! + (results[name]!.take()[0] as number));
+            for (const name of trained) addTo(sums, name, results[gradientOf(name)]!);
+          }
         }
         clipping ??= clippingFunction(weights.trained.filter(({ name }) => trained.includes(name)));
         const maximum = scalar(maxGradientNorm);
@@ -173,6 +183,20 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
       optimiser.dispose();
     },
   };
+}
+
+/** Passes that are computed at the same time. */
+function turns(
+  passes: readonly TrainingPass[],
+  lanes: number,
+): { readonly recompute: boolean; readonly together: readonly TrainingPass[] }[] {
+  return [false, true].flatMap((recompute) => {
+    const alike = passes.filter((pass) => pass.recompute === recompute);
+    return Array.from({ length: Math.ceil(alike.length / lanes) }, (_, turn) => ({
+      recompute,
+      together: alike.slice(lanes * turn, lanes * (turn + 1)),
+    }));
+  });
 }
 
 /** Whether the last tokens take part. */

@@ -1,0 +1,50 @@
+import type { Feed, GraphFunction, NativeTensor } from '@infalign/tensor-graph';
+
+/** A graph that a lane wants to have run. */
+interface Wanted {
+  readonly fn: GraphFunction<string>;
+  readonly inputs: Readonly<Record<string, Feed>>;
+}
+
+/** One of several computations of the same kind, side by side: it gives up its turn wherever it needs a graph to be run. */
+export type Lane<Result> = Generator<Wanted, Result, Record<string, NativeTensor>>;
+
+/** Has a graph run, within a lane. @returns its outputs, of which the caller disposes */
+export function* ran<Output extends string>(
+  fn: GraphFunction<Output>,
+  inputs: Readonly<Record<string, Feed>>,
+): Lane<Record<Output, NativeTensor>> {
+  return yield { fn: fn as GraphFunction<string>, inputs };
+}
+
+/**
+ * Carries out lanes side by side. Where several want the same graph, it is run for them together, which keeps as many threads busy;
+ * who wants what follows from the lanes alone.
+ *
+ * @returns their results
+ * @throws the first error of a lane or a graph; all lanes are ended then
+ */
+export function sideBySide<Result>(lanes: readonly Lane<Result>[]): Result[] {
+  const results = new Array<Result>(lanes.length);
+  const waiting = new Map<number, Wanted>();
+  const advance = (lane: number, outputs: Record<string, NativeTensor>): void => {
+    const { done, value } = lanes[lane]!.next(outputs);
+    if (!done) waiting.set(lane, value);
+    else results[lane] = value;
+  };
+  try {
+    lanes.forEach((_, lane) => advance(lane, {}));
+    while (waiting.size > 0) {
+      const turn = [...waiting];
+      waiting.clear();
+      for (const fn of new Set(turn.map(([, wanted]) => wanted.fn))) {
+        const wanting = turn.filter(([, wanted]) => wanted.fn === fn);
+        const outputs = fn.runTogether(wanting.map(([, { inputs }]) => inputs));
+        wanting.forEach(([lane], index) => advance(lane, outputs[index]!));
+      }
+    }
+    return results;
+  } finally {
+    for (const lane of lanes) lane.return(undefined as Result);
+  }
+}
