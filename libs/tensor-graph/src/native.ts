@@ -50,8 +50,9 @@ export function nativeBinding(): NativeBinding {
   return binding;
 }
 
-/** How many operations TensorFlow computes at the same time in this process: its environment says so when it is loaded. */
+/** How many operations TensorFlow computes at the same time in this process. */
 export function concurrency(): number {
+  // eslint-disable-next-line no-restricted-properties -- TensorFlow itself reads it here, and tells nobody.
   const threads = Number(process.env.TF_NUM_INTEROP_THREADS);
   return threads >= 1 ? threads : availableParallelism();
 }
