@@ -25,6 +25,7 @@ import {
 } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import { weightInputs, type StackedWeight } from './layout.js';
+import { featuresFirst } from './orientation.js';
 import {
   finalNorm,
   layer,
@@ -74,7 +75,7 @@ export function prefillFunction(
   const keep = into === 'prompt' ? promptWriter(graph, config, slots) : rowWriter(graph, config, slots);
   let x = gather(weight('model.embed_tokens.weight'), reshape(tokens, [rows]));
   for (let index = 0; index < config.layers; index++) {
-    x = layer(config, weight, index, x, rotations, (queriesAndKeys, values) => {
+    x = layer(config, weight, index, rows, x, rotations, (queriesAndKeys, values) => {
       const [query, key] = split(byHead(queriesAndKeys, heads + keyValueHeads), [heads, keyValueHeads], 1);
       const value = byHead(values, keyValueHeads);
       const names = cacheNames(into, index);
@@ -88,7 +89,7 @@ export function prefillFunction(
   }
   const starts = multiply(range(graph, 'prompts'), graph.size('promptTime'));
   const last = add(add(starts, lengths), graph.constant(Int32Array.of(-1), []));
-  const probabilities = nextToken(config, weight, gather(x, last), temperature);
+  const probabilities = nextToken(config, weight, finalNorm(config, weight, gather(x, last)), temperature);
   return compile(graph, { probabilities: after(probabilities, written) });
 }
 
@@ -190,9 +191,9 @@ export function stepFunction(
     return firstRows(reshape(writePositions(cache, places, x), cache.shape), 'rows');
   };
 
-  let x = gather(weight('model.embed_tokens.weight'), tokens);
+  let x = featuresFirst.from(gather(weight('model.embed_tokens.weight'), tokens));
   for (let index = 0; index < config.layers; index++) {
-    x = layer(config, weight, index, x, rotations, (queriesAndKeys, values) => {
+    const attend = (queriesAndKeys: GraphTensor, values: GraphTensor): GraphTensor => {
       const [unscaled, key] = split(
         reshape(queriesAndKeys, ['rows', heads + keyValueHeads, width]),
         [heads, keyValueHeads],
@@ -213,9 +214,11 @@ export function stepFunction(
       const both = softmax(concatenate([prompts.scores, masked], 1, 'promptTimeAndCapacity'));
       const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
       return add(prompts.output(ofPrompt!), fromResponse(ofResponse!));
-    });
+    };
+    x = layer(config, weight, index, 'rows', x, rotations, attend, featuresFirst);
   }
-  return compile(graph, { probabilities: nextToken(config, weight, x, temperature) });
+  const hidden = featuresFirst.to(finalNorm(config, weight, x, featuresFirst));
+  return compile(graph, { probabilities: nextToken(config, weight, hidden, temperature) });
 }
 
 /** Attention of rows over the prompts that they share. */
@@ -295,12 +298,12 @@ export function growFunction(config: LanguageModelConfig): GraphFunction<'done'>
   return compile(graph, { done: after(graph.scalar(0), grown) });
 }
 
+/** @param hidden after the final norm, shape [n, d] */
 function nextToken(
   config: LanguageModelConfig,
   weight: WeightInput,
   hidden: GraphTensor,
   temperature: GraphTensor,
 ): GraphTensor {
-  const scaled = divide(finalNorm(config, weight, hidden), temperature);
-  return softmax(matMul(scaled, outputProjection(config, weight), { transposeB: true }));
+  return softmax(matMul(divide(hidden, temperature), outputProjection(config, weight), { transposeB: true }));
 }

@@ -58,10 +58,12 @@ export function createDecoder(state: GraphModelState): Decoder {
   const caches: (Caches | undefined)[] = [];
 
   /** Caches of a lane for some requests. */
-  function cachesFor(lane: number, groups: readonly Group[], responseTime: number): Caches {
+  function cachesFor(lane: number, groups: readonly Group[], { maxResponseTokens }: SamplingSettings): Caches {
     const requests = groups.reduce((sum, { waiting }) => sum + waiting.length, 0);
     const promptTime = groups.reduce((length, { prompt }) => Math.max(length, prompt.length), 0);
     const shared = groups.length < requests;
+    const responseTime = Math.min(maxResponseTokens, config.maxPositions - promptTime);
+    const ownPrompt = shared ? 0 : promptTime;
     const rowBytes = 4 * 2 * config.layers * config.keyValueHeads * headSize(config) * (promptTime + responseTime);
     const rowSlots = Math.max(1, Math.min(requests, mostRows, Math.floor(mostCacheBytes / state.lanes / rowBytes)));
     const sizes = {
@@ -69,7 +71,9 @@ export function createDecoder(state: GraphModelState): Decoder {
       // In the worst case every row has a prompt that others share too.
       promptSlots: shared ? rowSlots : 0,
       promptTime,
-      capacity: Math.min(responseTime, firstCapacity) + (shared ? 0 : promptTime),
+      capacity: Math.min(responseTime, firstCapacity) + ownPrompt,
+      // Shorter prompts leave longer responses.
+      mostCapacity: Math.min(maxResponseTokens + ownPrompt, config.maxPositions),
     };
     let found = caches[lane];
     if (!found || !sameSizes(found, sizes)) {
@@ -85,7 +89,6 @@ export function createDecoder(state: GraphModelState): Decoder {
       if (longest >= config.maxPositions) {
         throw new Error(`a prompt of ${longest} tokens leaves no position for a response`);
       }
-      const responseTime = Math.min(settings.maxResponseTokens, config.maxPositions - longest);
       const temperature = NativeTensor.of(Float32Array.of(settings.temperature), []);
       // Read once for all steps; nothing changes the weights meanwhile.
       const values = Object.fromEntries(
@@ -95,7 +98,7 @@ export function createDecoder(state: GraphModelState): Decoder {
       const results = new Array<SampledResponse>(requests.length);
       try {
         const lanes = inParts(groupsOf(requests), state.lanes).map((groups, lane) =>
-          sampleAll(state, fixed, cachesFor(lane, groups, responseTime), groups, requests, settings, results),
+          sampleAll(state, fixed, cachesFor(lane, groups, settings), groups, requests, settings, results),
         );
         sideBySide(lanes);
         return results;
@@ -118,6 +121,8 @@ interface CacheSizes {
   readonly promptTime: number;
   /** Positions of a row: of its response, and of its prompt where that is kept in it. */
   readonly capacity: number;
+  /** Positions that a row can need. */
+  readonly mostCapacity: number;
 }
 
 /** Keys and values of every layer: of shared prompts by slot, and by row. */
@@ -146,7 +151,8 @@ function sameSizes(a: CacheSizes, b: CacheSizes): boolean {
     a.rowSlots === b.rowSlots &&
     a.promptSlots === b.promptSlots &&
     a.promptTime === b.promptTime &&
-    a.capacity === b.capacity
+    a.capacity === b.capacity &&
+    a.mostCapacity === b.mostCapacity
   );
 }
 
@@ -314,7 +320,7 @@ function* sampleAll(
     const positions = current.map(({ tokens, group }) => group.prompt.length + tokens.length - 1);
     const lengths = shared ? current.map(({ tokens }) => tokens.length - 1) : positions;
     if (Math.max(...lengths) >= caches.capacity) {
-      yield* growCaches(config, functions, caches, Math.min(2 * caches.capacity, maxPositions));
+      yield* growCaches(config, functions, caches, Math.min(2 * caches.capacity, caches.mostCapacity));
     }
     const feeds = {
       tokens: integers(current.map(({ tokens }) => tokens.at(-1)!)),

@@ -14,7 +14,7 @@ export function* ran<Output extends string>(
   fn: GraphFunction<Output>,
   inputs: Readonly<Record<string, Feed>>,
 ): Lane<Record<Output, NativeTensor>> {
-  return yield { fn: fn, inputs };
+  return yield { fn, inputs };
 }
 
 /**

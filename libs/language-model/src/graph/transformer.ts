@@ -20,7 +20,8 @@ import {
   type GraphTensor,
 } from '@infalign/tensor-graph';
 import { adapterScale, hasAdapter, headSize, type LanguageModelConfig } from '../definition.js';
-import { rmsNorm, rotate, swiglu } from './operations.js';
+import { rotate, swiglu } from './operations.js';
+import { tokensFirst, type Orientation } from './orientation.js';
 
 /** Gives the input of a graph that is a weight, by the name of its stack. */
 export type WeightInput = (name: string) => GraphTensor;
@@ -49,7 +50,8 @@ export function rotationsAt(config: LanguageModelConfig, tables: Rotations, posi
 /**
  * One layer: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
  *
- * @param x the residual stream, shape [n, d]
+ * @param n number of tokens
+ * @param x the residual stream, in the given orientation
  * @param attend from rotated queries and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
  *   heads' outputs, rows [n·heads, e]
  */
@@ -57,45 +59,53 @@ export function layer(
   config: LanguageModelConfig,
   weight: WeightInput,
   index: number,
+  n: Dimension,
   x: GraphTensor,
   rotations: Rotations,
   attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
+  orientation: Orientation = tokensFirst,
 ): GraphTensor {
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
-  const [n] = x.shape;
+  const { norm, from, to } = orientation;
   const width = headSize(config);
   const prefix = `model.layers.${index}`;
   const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
-  const multiplied = (input: GraphTensor, name: string): GraphTensor => matMul(input, of(name), { transposeB: true });
+  const multiplied = (input: GraphTensor, name: string): GraphTensor => orientation.linear(input, of(name));
+  const adapted = (input: GraphTensor, name: string): GraphTensor =>
+    adapterOutput(config, weight, `${prefix}.${name}`, input, orientation);
   const linear = (input: GraphTensor, name: string): GraphTensor => {
     const output = multiplied(input, name);
-    return hasAdapter(config, name) ? add(output, adapterOutput(config, weight, `${prefix}.${name}`, input)) : output;
+    return hasAdapter(config, name) ? add(output, adapted(input, name)) : output;
   };
-  const rows = (input: GraphTensor, count: number): GraphTensor => reshape(input, [product(n!, count), width]);
+  const rows = (input: GraphTensor, count: number): GraphTensor => reshape(to(input), [product(n, count), width]);
 
-  const normalised = rmsNorm(x, of('input_layernorm'), rmsNormEpsilon);
+  const normalised = norm(x, of('input_layernorm'), rmsNormEpsilon);
   let projected = multiplied(normalised, 'self_attn.qk_proj');
   const parts = { 'self_attn.q_proj': heads, 'self_attn.k_proj': keyValueHeads };
   if (Object.keys(parts).some((name) => hasAdapter(config, name))) {
     const outputs = Object.entries(parts).map(([name, count]) =>
-      hasAdapter(config, name)
-        ? adapterOutput(config, weight, `${prefix}.${name}`, normalised)
-        : fill(x.graph, [n!, count * width], 0),
+      hasAdapter(config, name) ? adapted(normalised, name) : fill(x.graph, orientation.shape(n, count * width), 0),
     );
-    projected = add(projected, concatenate(outputs, 1));
+    projected = add(projected, orientation.join(outputs));
   }
   const queriesAndKeys = rows(projected, heads + keyValueHeads);
   const values = rows(linear(normalised, 'self_attn.v_proj'), keyValueHeads);
   const attended = attend(rotate(queriesAndKeys, rotations.cos, rotations.sin), values);
-  const middle = add(x, linear(reshape(attended, [n!, hiddenSize]), 'self_attn.o_proj'));
-  const again = rmsNorm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
+  const middle = add(x, linear(from(reshape(attended, [n, hiddenSize])), 'self_attn.o_proj'));
+  const again = norm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
   return add(middle, linear(swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')), 'mlp.down_proj'));
 }
 
-/** `(α/r)·(x·Aᵀ)·Bᵀ`. @param x shape [n, input] */
-function adapterOutput(config: LanguageModelConfig, weight: WeightInput, module: string, x: GraphTensor): GraphTensor {
-  const reduced = matMul(x, weight(`${module}.lora_A.weight`), { transposeB: true });
-  return matMul(multiply(reduced, adapterScale(config)), weight(`${module}.lora_B.weight`), { transposeB: true });
+/** `(α/r)·(x·Aᵀ)·Bᵀ`. */
+function adapterOutput(
+  config: LanguageModelConfig,
+  weight: WeightInput,
+  module: string,
+  x: GraphTensor,
+  { linear }: Orientation,
+): GraphTensor {
+  const reduced = linear(x, weight(`${module}.lora_A.weight`));
+  return linear(multiply(reduced, adapterScale(config)), weight(`${module}.lora_B.weight`));
 }
 
 /**
@@ -182,7 +192,8 @@ export function sharedTransformer(
   const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
   let x = gather(weight('model.embed_tokens.weight'), tokens);
   for (let index = 0; index < config.layers; index++) {
-    const compute = (input: GraphTensor): GraphTensor => layer(config, weight, index, input, rotations, attend);
+    const compute = (input: GraphTensor): GraphTensor =>
+      layer(config, weight, index, 'tokens', input, rotations, attend);
     x = recompute ? recomputed(x, compute) : compute(x);
   }
   return x;
@@ -226,9 +237,14 @@ function causalMask(graph: Graph, time: Dimension): GraphTensor {
   return select(sees, 0, -1e9);
 }
 
-/** The final norm. @param x shape [n, d] */
-export function finalNorm(config: LanguageModelConfig, weight: WeightInput, x: GraphTensor): GraphTensor {
-  return rmsNorm(x, weight('model.norm.weight'), config.rmsNormEpsilon);
+/** The final norm. */
+export function finalNorm(
+  config: LanguageModelConfig,
+  weight: WeightInput,
+  x: GraphTensor,
+  { norm }: Orientation = tokensFirst,
+): GraphTensor {
+  return norm(x, weight('model.norm.weight'), config.rmsNormEpsilon);
 }
 
 /** The output projection, shape [vocabulary, d]. */
