@@ -34,4 +34,21 @@ export const cases = {
     training: { sequences: 32, tokens: 128, steps: 1 },
     sampling: { prompts: 64, promptTokens: 64, newTokens: 64 },
   },
+  smollm2: {
+    config: {
+      vocabSize: 49_152,
+      hiddenSize: 576,
+      intermediateSize: 1536,
+      layers: 30,
+      heads: 9,
+      keyValueHeads: 3,
+      maxPositions: 256,
+      ropeTheta: 100_000,
+      rmsNormEpsilon: 1e-5,
+      tieWordEmbeddings: true,
+      eosTokenId: 0,
+    },
+    training: { sequences: 8, tokens: 128, steps: 1 },
+    sampling: { prompts: 64, promptTokens: 32, newTokens: 32 },
+  },
 };

@@ -19,6 +19,7 @@ Measures training and sampling of a language model beside PyTorch, on the same w
 
   small       d = 128, 4 layers, vocabulary of 2,048; 32 sequences of 96 tokens; 64 prompts of 48 tokens, 48 new
   medium      d = 384, 6 layers, vocabulary of 4,096; 32 sequences of 128 tokens; 64 prompts of 64 tokens, 64 new
+  smollm2     the shape of SmolLM2-135M; 8 sequences of 128 tokens; 64 prompts of 32 tokens, 32 new
 
 The peer is a model written for PyTorch with fused projections, scaled_dot_product_attention, a preallocated cache and fused
 Adam; as it is, and through torch.compile. It draws tokens by torch.multinomial, and (own draw) in a way of its own, which is

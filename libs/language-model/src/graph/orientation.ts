@@ -19,17 +19,17 @@ import { rmsNorm } from './operations.js';
  */
 export interface Orientation {
   /** Root-mean-square normalisation over the features of every token. */
-  norm(x: GraphTensor, gain: GraphTensor, epsilon: number): GraphTensor;
+  readonly norm: (x: GraphTensor, gain: GraphTensor, epsilon: number) => GraphTensor;
   /** A linear layer. @param weight shape [output, input] */
-  linear(x: GraphTensor, weight: GraphTensor): GraphTensor;
+  readonly linear: (x: GraphTensor, weight: GraphTensor) => GraphTensor;
   /** Joins features. */
-  join(parts: readonly GraphTensor[]): GraphTensor;
+  readonly join: (parts: readonly GraphTensor[]) => GraphTensor;
   /** The shape that some features of these tokens have. */
-  shape(tokens: Dimension, features: number): readonly [Dimension, Dimension];
+  readonly shape: (tokens: Dimension, features: number) => readonly [Dimension, Dimension];
   /** From shape [tokens, features]. */
-  from(x: GraphTensor): GraphTensor;
+  readonly from: (x: GraphTensor) => GraphTensor;
   /** To shape [tokens, features]. */
-  to(x: GraphTensor): GraphTensor;
+  readonly to: (x: GraphTensor) => GraphTensor;
 }
 
 /** Shape [tokens, features]: for many tokens, and for gradients. */
