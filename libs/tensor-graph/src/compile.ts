@@ -101,6 +101,7 @@ export function compile<Output extends string>(
     inputs: readonly Readonly<Record<string, Feed>>[],
     wanted: readonly Wanted[] = names as Wanted[],
   ): Record<Wanted, NativeTensor>[] {
+    if (inputs.length === 0) return [];
     const model = modelOf(inputs.length);
     const plan = planOf(wanted, inputs.length);
     const read: NativeTensor[] = [];

@@ -10,6 +10,7 @@ import {
   concatenate,
   createAdam,
   createGradientDescent,
+  disposeAll,
   firstRows,
   gather,
   gradients,
@@ -120,6 +121,41 @@ describe('a compiled function', () => {
     }
     fn.dispose();
     expect(() => fn.run({})).toThrow('disposed');
+  });
+
+  it('computes several choices of inputs at the same time as it computes each of them, whatever their sizes', () => {
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', ['n', 2]);
+    graph.sizeInput('times');
+    const cache = graph.input('cache', 'float32', ['slots', 2]);
+    const kept = writeRowsInPlace(cache, graph.input('at', 'int32', ['n']), x);
+    const fn = compile(graph, {
+      total: sum(x),
+      count: range(graph, product('times', 'n')),
+      kept: firstRows(kept, 'n'),
+    });
+    const before = alive();
+    const inputs = [1, 3, 2].map((n, copy) => ({
+      x: NativeTensor.of(
+        Float32Array.from({ length: 2 * n }, (_, index) => 10 * copy + index),
+        [n, 2],
+      ),
+      cache: NativeTensor.zeros([4, 2]),
+      at: integers(...Array.from({ length: n }, (_, row) => row)),
+      times: copy + 1,
+    }));
+    const results = fn.runTogether(inputs);
+    expect(results.map(({ total }) => total.read()[0])).toEqual([1, 10 * 6 + 15, 20 * 4 + 6]);
+    expect(results.map(({ count }) => count.shape)).toEqual([[1], [6], [6]]);
+    expect(results.map(({ kept: rows }) => [...rows.read()])).toEqual(inputs.map((each) => [...each.x.read()]));
+    // Each has written into its own cache, and into no other.
+    expect(inputs.map((each) => [...each.cache.read()].filter((value) => value !== 0).length)).toEqual([1, 6, 4]);
+    results.forEach(disposeAll);
+    expect(() => fn.runTogether([inputs[0]!, { ...inputs[1]!, x: inputs[0]!.x }])).toThrow('the input at is int32[3]');
+    for (const { x: values, cache: own, at } of inputs) disposeAll({ values, own, at });
+    expect(alive()).toBe(before);
+    expect(fn.runTogether([])).toEqual([]);
+    fn.dispose();
   });
 
   it('computes the outputs that are asked for, from the inputs that they need', () => {
