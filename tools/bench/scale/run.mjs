@@ -13,7 +13,7 @@ const help = `Usage: npm run -s bench:scale -- [OPTIONS]
 
 Measures how the time and the memory of an optimiser step and of sampling grow with the model and the batch, and fits the
 exponent of each growth: time ~ sizeᵇ. Every point is a process of its own. And it measures what sharing saves: 100 responses
-to one prompt beside one response to each of 100 prompts, prompts as long as responses.
+to one prompt beside one response to each of 100 prompts, prompts as long as responses, of several lengths.
 
   exponents   ours is the exponent; below 1, twice the size takes less than twice the time
   sharing     ours and peer_value are seconds; the ratio says how many times as fast the shared prompt is
@@ -27,6 +27,9 @@ Options:
 
 The committed baseline is tools/bench/baselines/scale.json.
 `;
+
+/** Tokens of prompts and responses for which it is measured what sharing saves. */
+const sharedLengths = [48, 128];
 
 await script(async () => {
   const { values } = parseArgs({
@@ -48,7 +51,7 @@ await script(async () => {
   const threads = wholeNumber('threads', values.threads, 1);
   const repetitions = wholeNumber('repetitions', values.repetitions, 1);
   const rows = names.flatMap((name) => growth(name, { threads, repetitions }));
-  rows.push(sharing({ threads, repetitions }));
+  rows.push(...sharedLengths.map((tokens) => sharing(tokens, { threads, repetitions })));
   tellResult({ name: 'scale', json: values.json, machine: { ...machine(), threads }, rows });
 });
 
@@ -78,11 +81,11 @@ function growth(name, options) {
   }));
 }
 
-/** Responses to one prompt beside as many prompts, in turn. */
-function sharing({ threads, repetitions }) {
+/** Responses to one prompt beside as many prompts, in turn. @param {number} tokens of a prompt, and of a response */
+function sharing(tokens, { threads, repetitions }) {
   const count = 100;
   const rounds = Array.from({ length: 3 }, () => {
-    const point = { ...pointOf('prompts', 1), tokens: 48 };
+    const point = { ...pointOf('prompts', 1), tokens };
     return {
       shared: measured({ ...point, prompts: 1, samples: count }, { threads, repetitions }).seconds,
       unshared: measured({ ...point, prompts: count, samples: 1 }, { threads, repetitions }).seconds,
@@ -90,7 +93,7 @@ function sharing({ threads, repetitions }) {
   });
   const [shared, unshared] = ['shared', 'unshared'].map((which) => median(rounds.map((each) => each[which])));
   return {
-    case: `sampling ${count} responses to one prompt`,
+    case: `sampling ${count} responses to one prompt, ${tokens} tokens each`,
     ours: round(shared),
     peer: `one to each of ${count} prompts`,
     peer_value: round(unshared),
