@@ -15,9 +15,9 @@ export interface Decoder {
   dispose(): void;
 }
 
-/** Rows decoded together at most. */
+/** Rows of a lane at most. */
 const mostRows = 512;
-/** What their keys and values may take, in bytes, unless it is a single row. */
+/** What keys and values of all lanes may take, in bytes, unless lanes have a single row. */
 const mostCacheBytes = 2 ** 29;
 /** Rows that must be free before prompts are computed for them, in parts of all rows: few large passes cost less than many small ones. */
 const refillShare = 0.25;
@@ -50,8 +50,9 @@ interface Row {
 
 /**
  * Samples by continuous batching: every step computes the rows that are unfinished, and no others; where rows are free, the next
- * requests begin. The keys and values of a prompt are computed and kept once for all of its rows. What is computed together follows
- * from the requests and the settings alone, so the same call gives the same bytes.
+ * requests begin. The keys and values of a prompt are computed and kept once for all of its rows. The requests are divided among lanes,
+ * which do so side by side. What is computed together follows from the requests, the settings and the number of lanes alone, so the
+ * same call gives the same bytes.
  */
 export function createDecoder(state: GraphModelState): Decoder {
   const { config } = state;
