@@ -17,10 +17,11 @@ export function tellResult({ name, json, machine, rows }) {
   process.stdout.write(`${JSON.stringify(machine)}\n`);
   for (const row of rows) {
     const before = baseline.get(`${row.case} ${row.peer}`);
-    process.stdout.write(
-      `${row.case.padEnd(36)} ${String(row.ours).padStart(8)} ${row.unit}   ` +
-        `${row.peer}: ${row.peer_value}, ratio ${row.ratio}${before === undefined ? '' : ` (baseline ${before})`}\n`,
-    );
+    const compared =
+      row.peer === null
+        ? ''
+        : `   ${row.peer}: ${row.peer_value}, ratio ${row.ratio}${before === undefined ? '' : ` (baseline ${before})`}`;
+    process.stdout.write(`${row.case.padEnd(36)} ${String(row.ours).padStart(8)} ${row.unit}${compared}\n`);
   }
 }
 
