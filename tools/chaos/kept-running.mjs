@@ -46,7 +46,7 @@ export function keepServicesRunning({ folder, servicesFile, tell }) {
   async function keepRunning(process_) {
     while (!stopping.signal.aborted) {
       const log = openSync(join(folder, `${process_.name}.log`), 'a');
-      const child = spawn(process.execPath, [program(process_.title), '--config', servicesFile, ...process_.port], {
+      const child = spawn(program(process_.title), ['--config', servicesFile, ...process_.port], {
         stdio: ['ignore', log, log],
       });
       const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? `code ${code}`)));

@@ -98,7 +98,7 @@ export async function startFiveServices({ partitions, names = serviceNames, sett
 
 /** @returns {Promise<ServiceProcess>} */
 async function startService(name, configFile, logFile) {
-  const child = spawn(process.execPath, [join(root, 'apps', name, 'bin', `${name}.js`), '--config', configFile], {
+  const child = spawn(join(root, 'apps', name, 'bin', `${name}.js`), ['--config', configFile], {
     stdio: ['ignore', 'pipe', openSync(logFile, 'a')],
   });
   // However this process ends, none is left behind.

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --heap-growing-percent=30 --min-semi-space-size=16
 import { existsSync } from 'node:fs';
 
 const main = new URL('../dist/main.js', import.meta.url);

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import {
   keepStartedServices,
+  serviceNodeOptions,
   serviceProgram,
   serviceTitles,
   type ServiceProcess,
@@ -96,7 +97,7 @@ function startService(title: ServiceTitle, replica: number, folder: string): Chi
   const port = replica === 1 ? [] : ['--port', '0'];
   return spawn(
     process.execPath,
-    [serviceProgram(title), '--config', join(folder, servicesFileName), ...port],
+    [...serviceNodeOptions, serviceProgram(title), '--config', join(folder, servicesFileName), ...port],
     // Its log outlives this process; its standard output tells where it listens.
     { stdio: ['ignore', 'pipe', log] },
   );

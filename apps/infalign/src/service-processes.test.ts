@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { serviceNodeOptions, serviceProgram, serviceTitles } from './service-processes.js';
+
+describe("the heap of a service's process", () => {
+  const mebibyte = 2 ** 20;
+  // 64 calls at a time hold half a mebibyte each, for long enough to be old when they drop it.
+  const program = `
+    import { getHeapSpaceStatistics } from 'node:v8';
+    const of = (space) => getHeapSpaceStatistics().find((each) => each.space_name === space);
+    const young = [of('new_space').space_size];
+    const held = new Array(64);
+    let oldLargest = 0;
+    for (let call = 0; call < 1500; call++) {
+      held[call % held.length] = Array.from({ length: 20_000 }, (_, index) => ({ index }));
+      if (call > 700) oldLargest = Math.max(oldLargest, of('old_space').space_size);
+      await new Promise(setImmediate);
+    }
+    young.push(of('new_space').space_size);
+    gc();
+    console.log(JSON.stringify({ young, oldLargest, oldInUse: of('old_space').space_used_size, held: held.length }));
+  `;
+  const options = [...serviceNodeOptions, '--expose-gc', '--input-type=module', '-e', program];
+  const output = execFileSync(process.execPath, options, { encoding: 'utf8' });
+  const { young, oldLargest, oldInUse } = JSON.parse(output) as {
+    young: number[];
+    oldLargest: number;
+    oldInUse: number;
+  };
+
+  it('has a young generation of one size from the start', () => {
+    // One of its two halves; the other is taken at the first collection.
+    expect(young[0]).toBe(16 * mebibyte);
+    expect(young[1]).toBe(2 * 16 * mebibyte);
+  });
+
+  it('has an old generation that is collected before it has grown to several times what is in use', () => {
+    expect(oldLargest).toBeLessThan(3 * oldInUse);
+  });
+});
+
+it.each(serviceTitles)('the program of the %s, started by its name, is started the same way', (title) => {
+  const [firstLine] = readFileSync(serviceProgram(title), 'utf8').split('\n');
+  expect(firstLine).toBe(`#!/usr/bin/env -S node ${serviceNodeOptions.join(' ')}`);
+});
