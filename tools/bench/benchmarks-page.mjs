@@ -7,12 +7,15 @@ agree: in every log-probability, and in the loss and the gradient norm of a step
 
 The peer is a model written for PyTorch with fused projections, \`scaled_dot_product_attention\`, a cache allocated once, and fused Adam; as it
 is, and through \`torch.compile\`. It draws tokens by \`torch.multinomial\`, as \`generate\` does, and in a way of its own (“own draw”) that is
-several times as fast. \`--help\` has the shapes.`,
+several times as fast. \`--help\` has the shapes.
+
+Our side computes two halves of the batch at the same time, a thread each ([decision 11](decisions/0011-threads-compute-parts-of-a-batch.md)). Where the
+rest goes is below, under “Where the time goes”.`,
   },
   decode: {
     title: 'Decoding SmolLM2-135M',
-    text: `Prompts of 32 tokens, 64 new ones each, beside \`generate\` of transformers on the same dequantised weights, and beside llama.cpp, which
-computes with weights of four bits: it reads an eighth of the bytes, which decides where few sequences are decoded.`,
+    text: `Prompts of 32 tokens, 64 new ones each, beside \`generate\` of transformers on the same dequantised weights, and beside llama.cpp with weights of
+16 and of 4 bits: it reads a half and an eighth of the bytes, which decides where few sequences are decoded.`,
   },
   ppo: {
     title: 'A whole iteration of PPO beside TRL',
