@@ -442,7 +442,11 @@ export const experimentSchema = z
     machine: z
       .strictObject({
         processes: wholeNumber(1, 2, 'Runs that are trained at the same time.'),
-        threads: wholeNumber(1, 1, "TensorFlow's threads in each process: so many parts of a batch are computed at the same time."),
+        threads: wholeNumber(
+          1,
+          1,
+          "TensorFlow's threads in each process: so many parts of a batch are computed at the same time.",
+        ),
       })
       .prefault({})
       .describe('How much of the machine is used.'),

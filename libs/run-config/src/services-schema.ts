@@ -116,7 +116,11 @@ export const servicesSchema = z.strictObject({
     .prefault({})
     .describe('The services.'),
   models_in_memory: z.int().min(2).default(6).describe('Models that a service keeps in memory.'),
-  threads: z.int().min(1).default(1).describe("TensorFlow's threads in each service: so many parts of a batch are computed at the same time."),
+  threads: z
+    .int()
+    .min(1)
+    .default(1)
+    .describe("TensorFlow's threads in each service: so many parts of a batch are computed at the same time."),
   drain_seconds: z
     .number()
     .min(0)
