@@ -75,7 +75,7 @@ export function prefillFunction(
   const keep = into === 'prompt' ? promptWriter(graph, config, slots) : rowWriter(graph, config, slots);
   let x = gather(weight('model.embed_tokens.weight'), reshape(tokens, [rows]));
   for (let index = 0; index < config.layers; index++) {
-    x = layer(config, weight, index, rows, x, rotations, (queriesAndKeys, values) => {
+    x = layer(config, weight, index, x, rotations, (queriesAndKeys, values) => {
       const [query, key] = split(byHead(queriesAndKeys, heads + keyValueHeads), [heads, keyValueHeads], 1);
       const value = byHead(values, keyValueHeads);
       const names = cacheNames(into, index);
@@ -215,7 +215,7 @@ export function stepFunction(
       const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
       return add(prompts.output(ofPrompt!), fromResponse(ofResponse!));
     };
-    x = layer(config, weight, index, 'rows', x, rotations, attend, featuresFirst);
+    x = layer(config, weight, index, x, rotations, attend, featuresFirst);
   }
   const hidden = featuresFirst.to(finalNorm(config, weight, x, featuresFirst));
   return compile(graph, { probabilities: nextToken(config, weight, hidden, temperature) });

@@ -8,6 +8,7 @@ import { createDecoder, type Decoder } from './decoding.js';
 import { graphFunctions, type GraphFunctions, type Scores } from './graph-functions.js';
 import { createGraphTrainer, mostPassBytes } from './graph-trainer.js';
 import { createGraphWeights, type GraphWeights } from './graph-weights.js';
+import { turnsOf } from './lanes.js';
 import { sharedBatch, type SharedBatch } from './shared-batch.js';
 
 /** A model as the graph executor holds it: what another model needs of it beside the interface. */
@@ -81,12 +82,8 @@ export function createGraphModel(
     output: Scores,
     compute: (batches: readonly SharedBatch[]) => NativeTensor[],
   ): { readonly values: Float32Array; readonly batch: SharedBatch }[] => {
-    const all = passes(sequences, config.vocabSize, lanes);
-    const turns = Array.from({ length: Math.ceil(all.length / lanes) }, (_, turn) => lanes * turn);
-    return turns.flatMap((start) => {
-      const batches = all
-        .slice(start, start + lanes)
-        .map((pass) => sharedBatch(config, pass, { withLast: output === 'rewards' }));
+    return turnsOf(passes(sequences, config.vocabSize, lanes), lanes).flatMap((turn) => {
+      const batches = turn.map((pass) => sharedBatch(config, pass, { withLast: output === 'rewards' }));
       return compute(batches).map((result, index) => ({
         values: result.take() as Float32Array,
         batch: batches[index]!,

@@ -17,10 +17,11 @@ import type { GraphModelState } from './graph-model.js';
 import { readStacks } from './graph-weights.js';
 import { modelGraph } from './heads.js';
 import { stacked, weightInputs, type StackedWeight } from './layout.js';
+import { turnsOf } from './lanes.js';
 import { partialArithmetic, totalInput, type Totals } from './loss-arithmetic.js';
 import { batchShape, sharedBatch } from './shared-batch.js';
 import { trainingBytes } from './training-memory.js';
-import { trainingPasses, type TrainingPass } from './training-passes.js';
+import { trainingPasses } from './training-passes.js';
 
 /** What activations that are held at a time for training may take, in bytes. */
 export const mostPassBytes = 2 ** 31;
@@ -115,12 +116,13 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
       const numbers = new Map(reported.map((name) => [name, 0]));
       const sums = new Map<string, NativeTensor>();
       try {
-        for (const { recompute, together } of turns(passes, state.lanes)) {
+        const alike = [false, true].map((recompute) => passes.filter((pass) => pass.recompute === recompute));
+        for (const together of alike.flatMap((some) => turnsOf(some, state.lanes))) {
           const parts = together.map(({ members }) => ({
             sequences: members.map((member) => sequences[member]!),
             inputs: partOf(inputs, loss, sequences, members),
           }));
-          for (const results of run(training(recompute), parts, fixed)) {
+          for (const results of run(training(together[0]!.recompute), parts, fixed)) {
             for (const name of reported) numbers.set(name, numbers.get(name)! + (results[name]!.take()[0] as number));
             for (const name of trained) addTo(sums, name, results[gradientOf(name)]!);
           }
@@ -183,20 +185,6 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
       optimiser.dispose();
     },
   };
-}
-
-/** Passes that are computed at the same time. */
-function turns(
-  passes: readonly TrainingPass[],
-  lanes: number,
-): { readonly recompute: boolean; readonly together: readonly TrainingPass[] }[] {
-  return [false, true].flatMap((recompute) => {
-    const alike = passes.filter((pass) => pass.recompute === recompute);
-    return Array.from({ length: Math.ceil(alike.length / lanes) }, (_, turn) => ({
-      recompute,
-      together: alike.slice(lanes * turn, lanes * (turn + 1)),
-    }));
-  });
 }
 
 /** Whether the last tokens take part. */

@@ -48,3 +48,10 @@ export function sideBySide<Result>(lanes: readonly Lane<Result>[]): Result[] {
     for (const lane of lanes) lane.return(undefined as Result);
   }
 }
+
+/** Cuts a list into turns: what as many lanes do at the same time. */
+export function turnsOf<T>(items: readonly T[], lanes: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / lanes) }, (_, turn) =>
+    items.slice(lanes * turn, lanes * (turn + 1)),
+  );
+}

@@ -24,6 +24,8 @@ export interface Orientation {
   readonly linear: (x: GraphTensor, weight: GraphTensor) => GraphTensor;
   /** Joins features. */
   readonly join: (parts: readonly GraphTensor[]) => GraphTensor;
+  /** How many tokens there are. */
+  readonly tokens: (x: GraphTensor) => Dimension;
   /** The shape that some features of these tokens have. */
   readonly shape: (tokens: Dimension, features: number) => readonly [Dimension, Dimension];
   /** From shape [tokens, features]. */
@@ -37,6 +39,7 @@ export const tokensFirst: Orientation = {
   norm: rmsNorm,
   linear: (x, weight) => matMul(x, weight, { transposeB: true }),
   join: (parts) => concatenate(parts, 1),
+  tokens: (x) => x.shape[0]!,
   shape: (tokens, features) => [tokens, features],
   from: (x) => x,
   to: (x) => x,
@@ -54,6 +57,7 @@ export const featuresFirst: Orientation = {
     return reshape(product, product.shape.slice(1));
   },
   join: (parts) => concatenate(parts, 0),
+  tokens: (x) => x.shape[1]!,
   shape: (tokens, features) => [features, tokens],
   from: (x) => transpose(x, [1, 0]),
   to: (x) => transpose(x, [1, 0]),

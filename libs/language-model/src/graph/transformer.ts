@@ -50,7 +50,6 @@ export function rotationsAt(config: LanguageModelConfig, tables: Rotations, posi
 /**
  * One layer: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
  *
- * @param n number of tokens
  * @param x the residual stream, in the given orientation
  * @param attend from rotated queries and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
  *   heads' outputs, rows [n·heads, e]
@@ -59,7 +58,6 @@ export function layer(
   config: LanguageModelConfig,
   weight: WeightInput,
   index: number,
-  n: Dimension,
   x: GraphTensor,
   rotations: Rotations,
   attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
@@ -67,6 +65,7 @@ export function layer(
 ): GraphTensor {
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
   const { norm, from, to } = orientation;
+  const n = orientation.tokens(x);
   const width = headSize(config);
   const prefix = `model.layers.${index}`;
   const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
@@ -192,8 +191,7 @@ export function sharedTransformer(
   const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
   let x = gather(weight('model.embed_tokens.weight'), tokens);
   for (let index = 0; index < config.layers; index++) {
-    const compute = (input: GraphTensor): GraphTensor =>
-      layer(config, weight, index, 'tokens', input, rotations, attend);
+    const compute = (input: GraphTensor): GraphTensor => layer(config, weight, index, input, rotations, attend);
     x = recompute ? recomputed(x, compute) : compute(x);
   }
   return x;
