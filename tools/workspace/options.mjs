@@ -10,3 +10,17 @@ export function wholeNumber(name, text, least) {
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
   throw new Error(`--${name} ${text}: it is a whole number of at least ${least}.`);
 }
+
+/**
+ * The names that an option was given, with commas between them.
+ *
+ * @param {string} name of the option, without its dashes
+ * @param {string} text
+ * @param {object} known has a property for every name there is
+ */
+export function knownNames(name, text, known) {
+  const names = text.split(',');
+  const unknown = names.filter((each) => !Object.hasOwn(known, each));
+  if (unknown.length > 0) throw new Error(`--${name} ${text}: there is no ${unknown.join(', ')}.`);
+  return names;
+}

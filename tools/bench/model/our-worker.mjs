@@ -5,11 +5,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '@infalign/core';
 import { createLanguageModel, initialWeights, openPretrained, pretrainedFiles } from '@infalign/language-model';
-import { crossEntropyLoss } from '@infalign/rl';
 import * as tf from '@tensorflow/tfjs-node';
 import { serve } from '../peers/serve.mjs';
+import { textSequence, textTrainer } from './text-trainer.mjs';
 
-const loss = { inputs: {}, compute: (math, outputs) => ({ loss: crossEntropyLoss(math, outputs.logProbs()) }) };
 let model;
 let trainer;
 let calls = 0;
@@ -45,12 +44,12 @@ const commands = {
   },
 
   /** Of every token but the first. */
-  log_probs: ({ tokens }) => model.responseLogProbs(tokens.map(sequence), 1).map((each) => Array.from(each)),
+  log_probs: ({ tokens }) => model.responseLogProbs(tokens.map(textSequence), 1).map((each) => Array.from(each)),
 
   /** Steps on the same batch. The loss and the gradient norm are those of the first. */
   train({ tokens, steps, learningRate, maxGradientNorm }) {
-    trainer ??= model.trainer(loss, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-    const batch = tokens.map(sequence);
+    trainer ??= textTrainer(model);
+    const batch = tokens.map(textSequence);
     const { seconds, result } = timed(() =>
       Array.from({ length: steps }, () => trainer.step(batch, {}, { learningRate, maxGradientNorm, temperature: 1 })),
     );
@@ -65,10 +64,6 @@ const commands = {
     return { seconds, tokens: result.reduce((sum, { responseTokens }) => sum + responseTokens.length, 0) };
   },
 };
-
-function sequence(tokens) {
-  return { promptTokens: tokens.slice(0, 1), responseTokens: tokens.slice(1) };
-}
 
 function store(folder, pretrained) {
   mkdirSync(folder, { recursive: true });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { wholeNumber } from '../../workspace/options.mjs';
+import { knownNames, wholeNumber } from '../../workspace/options.mjs';
 import { script } from '../../workspace/workspace.mjs';
 import { machine } from '../machine.mjs';
 import { tellResult } from '../peers/tell.mjs';
@@ -52,9 +52,7 @@ await script(async () => {
     process.stdout.write(help);
     return;
   }
-  const names = values.cases.split(',');
-  const unknown = names.filter((name) => !Object.hasOwn(cases, name));
-  if (unknown.length > 0) throw new Error(`--cases ${values.cases}: there is no ${unknown.join(', ')}.`);
+  const names = knownNames('cases', values.cases, cases);
   const threads = wholeNumber('threads', values.threads, 1);
   const rounds = wholeNumber('rounds', values.rounds, 1);
   const folder = mkdtempSync(join(tmpdir(), 'infalign-bench-'));

@@ -2,11 +2,11 @@
 // output, between the marks; the milliseconds of the whole follow, as JSON.
 import { text } from 'node:stream/consumers';
 import { createLanguageModel, initialWeights } from '@infalign/language-model';
-import { crossEntropyLoss } from '@infalign/rl';
 import { add, compile, Graph, matMul, NativeTensor } from '@infalign/tensor-graph';
 import '@tensorflow/tfjs-node';
 import { cases } from '../model/cases.mjs';
 import { randomTokens } from '../model/random-tokens.mjs';
+import { textSequence, textTrainer } from '../model/text-trainer.mjs';
 
 const request = JSON.parse(await text(process.stdin));
 
@@ -45,12 +45,8 @@ function work({ name, kind }) {
     const settings = { temperature: 1, topK: 0, topP: 1, maxResponseTokens: sampling.newTokens };
     return () => model.sample(requests, settings);
   }
-  const loss = { inputs: {}, compute: (math, outputs) => ({ loss: crossEntropyLoss(math, outputs.logProbs()) }) };
-  const trainer = model.trainer(loss, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-  const batch = randomTokens(config.vocabSize, training.sequences, training.tokens + 1).map((tokens) => ({
-    promptTokens: tokens.slice(0, 1),
-    responseTokens: tokens.slice(1),
-  }));
+  const trainer = textTrainer(model);
+  const batch = randomTokens(config.vocabSize, training.sequences, training.tokens + 1).map(textSequence);
   return () => trainer.step(batch, {}, { learningRate: 1e-4, maxGradientNorm: 1, temperature: 1 });
 }
 

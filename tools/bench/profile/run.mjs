@@ -1,10 +1,10 @@
 // Measures where the time of training and sampling goes. `node tools/bench/profile/run.mjs --help`
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { root, script } from '../../workspace/workspace.mjs';
+import { knownNames } from '../../workspace/options.mjs';
+import { script } from '../../workspace/workspace.mjs';
 import { machine } from '../machine.mjs';
 import { cases } from '../model/cases.mjs';
+import { runOurs } from '../our-process.mjs';
 import { tellResult } from '../peers/tell.mjs';
 import { kernelOf } from './kernels.mjs';
 
@@ -42,9 +42,7 @@ await script(async () => {
     process.stdout.write(help);
     return;
   }
-  const names = values.cases.split(',');
-  const unknown = names.filter((name) => !Object.hasOwn(cases, name));
-  if (unknown.length > 0) throw new Error(`--cases ${values.cases}: there is no ${unknown.join(', ')}.`);
+  const names = knownNames('cases', values.cases, cases);
   const { end: limits } = profiled({ kind: 'limits' }, false);
   const rows = names.flatMap((name) => ['training', 'sampling'].flatMap((kind) => profile({ name, kind }, limits)));
   const most = { gigaflops: rounded(limits.gigaflops), gigabytes: rounded(limits.gigabytes) };
@@ -84,21 +82,11 @@ function profile({ name, kind }, { gigaflops, gigabytes }) {
 
 /** Runs some work in a process of its own. @param {boolean} verbose whether oneDNN tells of its kernels */
 function profiled(request, verbose) {
-  const loader = ['--conditions=@infalign/source', '--import', 'tsx'];
-  const { status, stdout } = spawnSync(process.execPath, [...loader, join(root, 'tools/bench/profile/profiled.mjs')], {
-    input: JSON.stringify(request),
-    stdio: ['pipe', 'pipe', 'inherit'],
-    encoding: 'utf8',
-    maxBuffer: 2 ** 30,
-    env: {
-      ...process.env,
-      TF_NUM_INTRAOP_THREADS: '1',
-      TF_NUM_INTEROP_THREADS: '1',
-      TF_CPP_MIN_LOG_LEVEL: '2',
-      ONEDNN_VERBOSE: verbose ? '1' : '0',
-    },
+  const stdout = runOurs('tools/bench/profile/profiled.mjs', {
+    input: request,
+    threads: 1,
+    environment: { ONEDNN_VERBOSE: verbose ? '1' : '0' },
   });
-  if (status !== 0) throw new Error('a profile failed; see its messages above');
   const lines = stdout.split('\n');
   const kernels = lines
     .slice(lines.indexOf('begin') + 1)

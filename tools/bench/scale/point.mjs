@@ -2,9 +2,9 @@
 import { text } from 'node:stream/consumers';
 import { seededRandom } from '@infalign/core';
 import { createLanguageModel, initialWeights } from '@infalign/language-model';
-import { crossEntropyLoss } from '@infalign/rl';
 import '@tensorflow/tfjs-node';
 import { median } from '../median.mjs';
+import { textSequence, textTrainer } from '../model/text-trainer.mjs';
 
 const { width, layers, tokens, sequences, prompts, samples, work, repetitions } = JSON.parse(await text(process.stdin));
 const vocabSize = 1024;
@@ -26,12 +26,8 @@ const random = seededRandom('bench-scale');
 const randomTokens = (count) => Array.from({ length: count }, () => 1 + random.integer(vocabSize - 1));
 
 function training() {
-  const loss = { inputs: {}, compute: (math, outputs) => ({ loss: crossEntropyLoss(math, outputs.logProbs()) }) };
-  const trainer = model.trainer(loss, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-  const batch = Array.from({ length: sequences }, () => ({
-    promptTokens: randomTokens(1),
-    responseTokens: randomTokens(tokens - 1),
-  }));
+  const trainer = textTrainer(model);
+  const batch = Array.from({ length: sequences }, () => textSequence(randomTokens(tokens)));
   return () => trainer.step(batch, {}, { learningRate: 1e-4, maxGradientNorm: 1, temperature: 1 });
 }
 

@@ -1,11 +1,10 @@
 // Measures how time and memory grow. `node tools/bench/scale/run.mjs --help`
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { wholeNumber } from '../../workspace/options.mjs';
-import { root, script } from '../../workspace/workspace.mjs';
+import { knownNames, wholeNumber } from '../../workspace/options.mjs';
+import { script } from '../../workspace/workspace.mjs';
 import { machine } from '../machine.mjs';
 import { median } from '../median.mjs';
+import { runOurs } from '../our-process.mjs';
 import { tellResult } from '../peers/tell.mjs';
 import { fittedExponent, pointOf, series } from './series.mjs';
 
@@ -45,9 +44,7 @@ await script(async () => {
     process.stdout.write(help);
     return;
   }
-  const names = values.series.split(',');
-  const unknown = names.filter((name) => !Object.hasOwn(series, name));
-  if (unknown.length > 0) throw new Error(`--series ${values.series}: there is no ${unknown.join(', ')}.`);
+  const names = knownNames('series', values.series, series);
   const threads = wholeNumber('threads', values.threads, 1);
   const repetitions = wholeNumber('repetitions', values.repetitions, 1);
   const rows = names.flatMap((name) => growth(name, { threads, repetitions }));
@@ -103,20 +100,7 @@ function sharing(tokens, { threads, repetitions }) {
 }
 
 function measured(point, { threads, repetitions }) {
-  const loader = ['--conditions=@infalign/source', '--import', 'tsx'];
-  const { status, stdout } = spawnSync(process.execPath, [...loader, join(root, 'tools/bench/scale/point.mjs')], {
-    input: JSON.stringify({ ...point, repetitions }),
-    stdio: ['pipe', 'pipe', 'inherit'],
-    encoding: 'utf8',
-    env: {
-      ...process.env,
-      TF_NUM_INTRAOP_THREADS: '1',
-      TF_NUM_INTEROP_THREADS: String(threads),
-      TF_CPP_MIN_LOG_LEVEL: '2',
-    },
-  });
-  if (status !== 0) throw new Error('a measurement failed; see its messages above');
-  return JSON.parse(stdout);
+  return JSON.parse(runOurs('tools/bench/scale/point.mjs', { input: { ...point, repetitions }, threads }));
 }
 
 function round(value) {
