@@ -35,7 +35,7 @@ judge: {pairs: 24, held_out_pairs: 8, model: {hidden_size: 48, intermediate_size
   context: 32, training: {steps: 20, batch: 8, window: 24, warmup_steps: 5}}}
 sampling: {max_response_tokens: 16, batch_rollouts: 8}
 calibration: {references: 16}
-runs: {transforms: ["exp:5"], target_kls: [0.2]}
+runs: {methods: ["ppo/exp:5"], target_kls: [0.2]}
 procedures: [standard, "bon:4"]
 ppo: {iterations: ${Math.max(8, Math.ceil(1.5 * kills))}, prompts_per_iteration: 12, rollouts_per_prompt: 4, advantages: value}
 evaluation: {samples: 8, bootstrap_resamples: 200}

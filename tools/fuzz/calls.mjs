@@ -144,7 +144,7 @@ const absurdExperiments = [
   { ppo: { epochs: 1e9 } },
   { runs: { target_kls: undefined, betas: [1e300] } },
   { runs: { target_kls: undefined, betas: [1e-300] } },
-  { runs: { transforms: ['exp:700'] } },
+  { runs: { methods: ['ppo/exp:700'] } },
   { evaluation: { samples: 1e6 } },
 ];
 

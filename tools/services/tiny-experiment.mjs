@@ -38,7 +38,7 @@ export function experimentText(name, partitions, changes = {}) {
     },
     sampling: { max_response_tokens: 6, batch_rollouts: 32 },
     calibration: { references: 8 },
-    runs: { transforms: ['exp:5'], target_kls: [0.2] },
+    runs: { methods: ['ppo/exp:5'], target_kls: [0.2] },
     procedures: ['standard', 'bon:2'],
     ppo: { iterations: 2, prompts_per_iteration: 6, rollouts_per_prompt: 2 },
     evaluation: { samples: 4 },

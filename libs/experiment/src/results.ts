@@ -6,14 +6,17 @@ import {
   calibrationQuality,
   frontierCurve,
   frontierPoint,
+  parseMethod,
   parseProcedure,
-  parseTransformation,
   rawBeta,
+  rewardOfMethod,
   sortedReferences,
   winRateEstimator,
+  type Strength,
+  type Transformation,
 } from '@infalign/core';
 import type { ExperimentResults } from '@infalign/report';
-import { checkpointNames, policyRuns, readText, stepNames } from '@infalign/pipeline';
+import { checkpointNames, policyRuns, readText, stepNames, strengthOf } from '@infalign/pipeline';
 import type { Experiment } from '@infalign/run-config';
 import type { ExperimentFolder } from './experiment-folder.js';
 import { planSteps } from './plan.js';
@@ -79,17 +82,16 @@ export function collectResults(context: ResultsContext): ExperimentResults {
       })),
     })),
     method_curves: experiment.procedures.flatMap((procedure) =>
-      experiment.runs.transforms.map((transformation) => ({
-        procedure,
-        transformation,
-        points: klsOfCurves.map((kl) => ({
-          kl,
-          win_rate:
-            kl === 0
-              ? 0.5
-              : frontierPoint(parseProcedure(procedure), parseTransformation(transformation), { kl }).winRate,
-        })),
-      })),
+      experiment.runs.methods.flatMap((method) => {
+        const points = klsOfCurves.map((kl) => {
+          if (kl === 0) return { kl, win_rate: 0.5 };
+          const transformation = transformationOf(method, { kl });
+          return (
+            transformation && { kl, win_rate: frontierPoint(parseProcedure(procedure), transformation, { kl }).winRate }
+          );
+        });
+        return points.every((point) => point !== undefined) ? [{ procedure, method, points }] : [];
+      }),
     ),
     runs: runs.map((run) => runResults(experiment, run, references)),
     samples: samples(context, runs, references),
@@ -112,6 +114,13 @@ function curveKls(runs: readonly PolicyRunResult[]): number[] {
   const end = Math.min(1.6 * measured, Math.max(largest, 1.2 * measured));
   const count = 40;
   return Array.from({ length: count + 1 }, (_, index) => end * (index / count) ** 2);
+}
+
+/** The transformation that a method trains on, on which alone, with β, its optimum depends; undefined where it has none. */
+function transformationOf(method: string, strength: Strength): Transformation | undefined {
+  if (parseMethod(method).reward === undefined) return undefined;
+  const { reward } = rewardOfMethod(parseMethod(method), strength);
+  return reward === 'raw' ? undefined : reward;
 }
 
 function rewardModel({
@@ -160,6 +169,7 @@ function runResults(
   { run, beta, training, evaluation }: PolicyRunResult,
   references: HeldOutReferencesResult,
 ): ExperimentResults['runs'][number] {
+  const transformation = transformationOf(run.method, strengthOf(run));
   const interval = (label: string, values: readonly number[]) => {
     const { mean, low, high } = bootstrapMean(values, {
       seed: `${experiment.seed}/${run.name}/${label}`,
@@ -173,10 +183,10 @@ function runResults(
   ] as const;
   return {
     name: run.name,
-    transformation: run.transform,
+    method: run.method,
     seed: run.seed,
     target_kl: run.targetKl ?? null,
-    beta: { normalised: beta, raw: rawBeta(parseTransformation(run.transform), beta) },
+    beta: { normalised: beta, raw: transformation ? rawBeta(transformation, beta) : null },
     kl: {
       exact: interval(
         'kl-exact',

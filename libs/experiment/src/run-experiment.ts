@@ -89,6 +89,7 @@ export function openExperiment(out: string): Experiment {
 
 function claimFolder({ experiment, out, resume }: RunExperimentOptions): ExperimentFolder {
   const settings = join(out, settingsName);
+  const text = formatExperiment(experiment);
   if (existsSync(settings)) {
     if (experimentHash(openExperiment(out)) !== experimentHash(experiment)) {
       throw new InputError(
@@ -101,11 +102,13 @@ function claimFolder({ experiment, out, resume }: RunExperimentOptions): Experim
         `${out}: holds this experiment already. Go on with it by --resume, or choose another folder with --out.`,
       );
     }
+    // With more runs than before, or with fewer.
+    if (readFileSync(settings, 'utf8') !== text) writeFileAtomically(settings, text);
   } else {
     if (existsSync(out) && readdirSync(out).length > 0) {
       throw new InputError(`${out}: is not empty, and holds no experiment. Choose another folder with --out.`);
     }
-    writeFileAtomically(settings, formatExperiment(experiment));
+    writeFileAtomically(settings, text);
   }
   return experimentFolder(out);
 }

@@ -1,6 +1,6 @@
 /** A unit of work of an experiment: it reads what its dependencies left, and leaves its own folder. */
 export interface Step {
-  /** Unique, and the name of its folder: `base`, `reward-model`, `runs/exp-10-kl-0.5-seed-1`. */
+  /** Unique, and the name of its folder: `base`, `reward-model`, `runs/ppo-exp-10-kl-0.5-seed-1`. */
   readonly name: string;
   readonly dependsOn: readonly string[];
 }

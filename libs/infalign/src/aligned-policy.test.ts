@@ -3,7 +3,7 @@ import { alignedPolicy } from './aligned-policy.js';
 import { bruteForcePolicy } from './brute-force.fixture.js';
 import { InputError } from './input-error.js';
 import { bestOf, kthBestOf, mixtureOf, standardProcedure, worstOf } from './procedure.js';
-import { parseTransformation } from './transformation.js';
+import { parseTransformation } from './parse-transformation.js';
 
 describe('alignedPolicy', () => {
   it('agrees with independent integration for N up to 32 and β over six decades, for every transformation', () => {

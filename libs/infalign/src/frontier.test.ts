@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { alignedPolicy } from './aligned-policy.js';
-import { bestOfPolicy, betaForKl, frontierCurve, frontierPoint, optimalTransformation, theory } from './frontier.js';
+import { bestOfPolicy, betaForKl, frontierCurve, frontierPoint, optimalTransformation } from './frontier.js';
 import { InputError } from './input-error.js';
 import { bestOf, kthBestOf, parseProcedure, standardProcedure, worstOf } from './procedure.js';
-import { parseTransformation, type Transformation } from './transformation.js';
+import { parseTransformation } from './parse-transformation.js';
+import { theory } from './theory.js';
+import type { Transformation } from './transformation.js';
 
 describe('theory', () => {
   it('has the known win rates at KL = 0.5', () => {

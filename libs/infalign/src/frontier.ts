@@ -2,8 +2,8 @@ import { alignedPolicy, assertBeta, type AlignedPolicy } from './aligned-policy.
 import { bracketedRoot } from './bracketed-root.js';
 import { InputError } from './input-error.js';
 import { optimalPolicy, tryOptimalPolicy } from './optimal-policy.js';
-import { parseProcedure, type Procedure } from './procedure.js';
-import { logTransformation, parseTransformation, type Transformation } from './transformation.js';
+import type { Procedure } from './procedure.js';
+import { logTransformation, type Transformation } from './transformation.js';
 
 /** What an aligned policy reaches, exactly, when calibrated rewards have no ties: independent of prompt, reward and πref. */
 export interface FrontierPoint {
@@ -23,23 +23,6 @@ export interface FrontierPoint {
 
 /** How strongly the policy is held to πref: by a raw β, or by the KL in nats that it is to have. */
 export type Strength = { beta: number } | { kl: number };
-
-/**
- * The exact yardstick for one question in text, as the command line asks it.
- *
- * @param query procedure and transform as parseProcedure and parseTransformation read them, or transform 'optimal' (see
- *   optimalPolicy); and either a raw beta > 0 or a kl > 0
- * @throws InputError for unknown names, for both or neither of beta and kl, and for a kl that is out of reach
- */
-export function theory(query: { procedure: string; transform: string; beta?: number; kl?: number }): FrontierPoint {
-  const procedure = parseProcedure(query.procedure);
-  const { beta, kl } = query;
-  if (beta !== undefined && kl !== undefined) throw new InputError('give either beta or kl: each determines the other');
-  const transformation = query.transform.trim() === 'optimal' ? 'optimal' : parseTransformation(query.transform);
-  if (beta !== undefined) return frontierPoint(procedure, transformation, { beta });
-  if (kl !== undefined) return frontierPoint(procedure, transformation, { kl });
-  throw new InputError('give a beta or a kl: the strength that the policy is aligned with');
-}
 
 /**
  * KL and win rates of the policy aligned on a transformation, evaluated for a procedure. Accurate to 1e-9 for β from 1e-9 to

@@ -16,7 +16,6 @@ export {
   frontierCurve,
   frontierPoint,
   optimalTransformation,
-  theory,
   type BestOfPolicy,
   type FrontierPoint,
   type Strength,
@@ -24,6 +23,7 @@ export {
 export { InputError } from './input-error.js';
 export { estimateKl, type KlEstimate } from './kl-estimate.js';
 export { kolmogorovSmirnovDistance, kolmogorovSmirnovPValue } from './kolmogorov-smirnov.js';
+export { algorithms, parseMethod, rewardOfMethod, type Algorithm, type Method, type MethodReward } from './method.js';
 export {
   bestOf,
   kthBestOf,
@@ -41,9 +41,10 @@ export {
   identityTransformation,
   logTransformation,
   normalisedBeta,
-  parseTransformation,
   rawBeta,
   transformEstimate,
   type Transformation,
 } from './transformation.js';
+export { parseTransformation } from './parse-transformation.js';
+export { theory } from './theory.js';
 export { winRateEstimator } from './win-rate.js';

@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { alignedPolicy } from './aligned-policy.js';
+import { optimalTransformation } from './frontier.js';
 import { gaussLegendre } from './gauss-legendre.js';
 import { InputError } from './input-error.js';
+import { parseTransformation } from './parse-transformation.js';
+import { parseProcedure } from './procedure.js';
 import {
   exponentialBias,
   exponentialTransformation,
   identityTransformation,
   logTransformation,
   normalisedBeta,
-  parseTransformation,
   rawBeta,
   transformEstimate,
 } from './transformation.js';
@@ -90,10 +93,21 @@ describe('parseTransformation', () => {
     expect(parseTransformation('exp:-10').apply(0.5)).toBeCloseTo(-Math.exp(-5), 14);
   });
 
+  it('reads the best transformation for a procedure at a KL', () => {
+    const { name, apply, normalised } = parseTransformation('fp:0.5:bon:4');
+    expect(name).toBe('fp:0.5:bon:4');
+    const { transformation, beta } = optimalTransformation(parseProcedure('bon:4'), { kl: 0.5 });
+    expect(apply(0.8)).toBe(transformation.apply(0.8));
+    expect(integrate((u) => normalised(u) ** 2)).toBeCloseTo(1, 6);
+    expect(alignedPolicy(apply, beta).winRate(parseProcedure('bon:4'))).toBeCloseTo(0.8733, 4);
+    expect(() => parseTransformation('fp:0.5:best')).toThrow(/unknown inference-time procedure/);
+    expect(() => parseTransformation('fp:0:bon:4')).toThrow(/KL must be a number above 0/);
+  });
+
   it('says what is allowed', () => {
     for (const text of ['', 'exp', 'exp:', 'exp:x', 'ln', 'exp:1x', 'optimal', 'exp:0x10']) {
       expect(() => parseTransformation(text), text).toThrow(InputError);
-      expect(() => parseTransformation(text), text).toThrow(/identity, log, or exp:T/);
+      expect(() => parseTransformation(text), text).toThrow(/identity, log, exp:T/);
     }
     for (const text of ['exp:0', 'exp:701', 'exp:-1e9']) {
       expect(() => parseTransformation(text), text).toThrow(/above 0.*below 0/);

@@ -85,25 +85,6 @@ export function exponentialTransformation(t: number): Transformation {
 }
 
 /**
- * Reads a transformation: `identity`, `log`, or `exp:T`, for example `exp:10` (best-of-N) or `exp:-10` (worst-of-N).
- *
- * @throws InputError that lists what is allowed
- */
-export function parseTransformation(text: string): Transformation {
-  const trimmed = text.trim();
-  if (trimmed === 'identity') return identityTransformation;
-  if (trimmed === 'log') return logTransformation;
-  const exponent = /^exp:(.+)$/.exec(trimmed)?.[1];
-  if (exponent !== undefined && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(exponent)) {
-    return exponentialTransformation(Number(exponent));
-  }
-  throw new InputError(
-    `unknown transformation '${text}': use identity, log, or exp:T with a number T, ` +
-      'above 0 for best-of-N (exp:10) and below 0 for worst-of-N (exp:-10)',
-  );
-}
-
-/**
  * Φ of an *empirical* calibrated reward, always finite.
  *
  * Where Φ(0) is infinite (log), Ĉ is taken to be at least 1/(2K). A response that beats none of K references has a true C

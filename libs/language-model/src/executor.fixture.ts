@@ -498,6 +498,55 @@ export function describeExecutor<M extends LanguageModel>(
       });
     });
 
+    it('gives a loss the log-probabilities of whole responses, of the first and of the second half', () => {
+      const sequences = someSequences(6, 18);
+      withModel(smallConfig, policyWeights, (model) => {
+        const difference: Loss = {
+          inputs: {},
+          compute(math, outputs) {
+            const { chosen, rejected } = outputs.comparedLogProbs();
+            return { loss: math.mean(math.multiply(chosen, math.subtract(chosen, rejected))) };
+          },
+        };
+        const logProbs = model
+          .responseLogProbs(sequences, settings.temperature)
+          .map((each) => each.reduce((sum, one) => sum + one, 0));
+        const expected = [0, 1, 2].reduce((sum, i) => sum + (logProbs[i]! * (logProbs[i]! - logProbs[i + 3]!)) / 3, 0);
+        expectClose([model.trainer(difference, adam).step(sequences, {}, settings).loss / expected], [1], 1e-5);
+      });
+    });
+
+    it('has the gradient of a loss of whole responses', () => {
+      const sequences = someSequences(4, 19);
+      const weights = randomWeights(smallConfig, ['language-model'], 9);
+      const name = 'model.layers.1.mlp.down_proj.weight';
+      const loss: Loss = {
+        inputs: {},
+        compute(math, outputs) {
+          const { chosen, rejected } = outputs.comparedLogProbs();
+          return { loss: math.mean(math.square(math.subtract(chosen, rejected))) };
+        },
+      };
+      const lossOf = (moved: Weights): number =>
+        withModel(smallConfig, moved, (model) => {
+          const sums = model
+            .responseLogProbs(sequences, settings.temperature)
+            .map((each) => each.reduce((sum, one) => sum + one, 0));
+          return ((sums[0]! - sums[2]!) ** 2 + (sums[1]! - sums[3]!) ** 2) / 2;
+        });
+      withModel(smallConfig, weights, (model) => {
+        const trainer = model.trainer(loss, { ...adam, beta1: 0 });
+        trainer.step(sequences, {}, settings);
+        const { data } = trainer.optimiserState().moments.get(`first.${name}`)!;
+        const steepest = data.reduce(
+          (best, value, index) => (Math.abs(value) > Math.abs(data[best]!) ? index : best),
+          0,
+        );
+        const expected = slope(weights, name, steepest, lossOf);
+        expect(Math.abs(data[steepest]! / expected - 1)).toBeLessThan(1e-2);
+      });
+    });
+
     it('leaves heads alone that the loss does not use', () => {
       withModel(smallConfig, policyWeights, (model) => {
         const trainer = model.trainer(textLoss, adam);

@@ -86,7 +86,12 @@ export interface TrainingOutputs<T> {
   rewards(): T;
   /** The rewards of the first half of the sequences, and of the second half, shape [s/2] each. */
   preferences(): { readonly chosen: T; readonly rejected: T };
+  /** log π of the responses, whole, of the first half of the sequences and of the second half, shape [s/2] each. */
+  comparedLogProbs(): { readonly chosen: T; readonly rejected: T };
 }
+
+/** What there is a number for in a loss's input. */
+export type LossInput = 'response token' | 'sequence' | 'pair';
 
 /**
  * A loss, written once for every executor.
@@ -95,8 +100,11 @@ export interface TrainingOutputs<T> {
  * @typeParam Statistic names of what is reported beside the loss
  */
 export interface Loss<Input extends string = never, Statistic extends string = never> {
-  /** What comes with every batch: one number for every response token, shape [n], or for every sequence, shape [s]. */
-  readonly inputs: Readonly<Record<Input, 'response token' | 'sequence'>>;
+  /**
+   * What comes with every batch: one number for every response token, shape [n], for every sequence, shape [s], or for every pair
+   * of sequences, shape [s/2].
+   */
+  readonly inputs: Readonly<Record<Input, LossInput>>;
   /** The loss, and statistics; tensors without axes. Called as often as an executor likes. */
   compute<T>(
     math: Arithmetic<T>,

@@ -16,3 +16,13 @@ export function unpack(values: Float32Array, lengths: Int32Array): Float32Array[
   let start = 0;
   return Array.from(lengths, (length) => values.slice(start, (start += length)));
 }
+
+/** For every response token, which sequence it is of. @param lengths response tokens of each sequence */
+export function sequenceOfTokens(lengths: Int32Array): Int32Array {
+  const sequences = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
+  let start = 0;
+  lengths.forEach((length, sequence) => {
+    sequences.fill(sequence, start, (start += length));
+  });
+  return sequences;
+}

@@ -9,21 +9,21 @@ describe('the runs of an experiment', () => {
     const { runs } = experiment;
     const kls = {
       ...experiment,
-      runs: { ...runs, transforms: ['identity', 'exp:-10'], targetKls: [0.1, 2], seeds: [1, 2] },
+      runs: { ...runs, methods: ['ppo/identity', 'ppo/exp:-10'], targetKls: [0.1, 2], seeds: [1, 2] },
     };
     expect(policyRuns(kls).map(({ name }) => name)).toEqual([
-      'runs/identity-kl-0.1-seed-1',
-      'runs/identity-kl-0.1-seed-2',
-      'runs/identity-kl-2-seed-1',
-      'runs/identity-kl-2-seed-2',
-      'runs/exp--10-kl-0.1-seed-1',
-      'runs/exp--10-kl-0.1-seed-2',
-      'runs/exp--10-kl-2-seed-1',
-      'runs/exp--10-kl-2-seed-2',
+      'runs/ppo-identity-kl-0.1-seed-1',
+      'runs/ppo-identity-kl-0.1-seed-2',
+      'runs/ppo-identity-kl-2-seed-1',
+      'runs/ppo-identity-kl-2-seed-2',
+      'runs/ppo-exp--10-kl-0.1-seed-1',
+      'runs/ppo-exp--10-kl-0.1-seed-2',
+      'runs/ppo-exp--10-kl-2-seed-1',
+      'runs/ppo-exp--10-kl-2-seed-2',
     ]);
-    const { transforms, seeds } = runs;
-    expect(policyRuns({ ...experiment, runs: { transforms, seeds, betas: [0.05] } })).toEqual([
-      { name: 'runs/identity-beta-0.05-seed-1', transform: 'identity', targetKl: undefined, beta: 0.05, seed: 1 },
+    const { methods, seeds } = runs;
+    expect(policyRuns({ ...experiment, runs: { methods, seeds, betas: [0.05] } })).toEqual([
+      { name: 'runs/ppo-identity-beta-0.05-seed-1', method: 'ppo/identity', targetKl: undefined, beta: 0.05, seed: 1 },
     ]);
   });
 

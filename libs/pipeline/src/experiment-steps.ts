@@ -1,11 +1,19 @@
-import { seededRandom } from '@infalign/core';
+import {
+  algorithms,
+  parseMethod,
+  rewardOfMethod,
+  seededRandom,
+  type MethodReward,
+  type Strength,
+} from '@infalign/core';
 import { experimentHash, type Experiment } from '@infalign/run-config';
 
-/** One policy to train: a transformation, a KL strength, a seed. */
+/** One policy to train: a method, a KL strength, a seed. */
 export interface PolicyRun {
   /** Name of its step. */
   readonly name: string;
-  readonly transform: string;
+  /** How it is trained, as `parseMethod` reads it. */
+  readonly method: string;
   /** The KL asked for in nats; undefined where `beta` is given. */
   readonly targetKl: number | undefined;
   /** The fixed KL strength on the normalised scale; undefined where `targetKl` is given. */
@@ -32,24 +40,42 @@ export const checkpointNames = {
   judge: `${stepNames.judge}/model`,
 } as const;
 
-/** Every policy the experiment trains: each transformation at each KL strength with each seed. */
+/** Every policy the experiment trains: by each method at each KL strength with each seed. */
 export function policyRuns(experiment: Experiment): PolicyRun[] {
-  const { transforms, targetKls, betas, seeds } = experiment.runs;
+  const { methods, targetKls, betas, seeds } = experiment.runs;
   const strengths = [
     ...(targetKls ?? []).map((targetKl) => ({ targetKl, beta: undefined, label: `kl-${targetKl}` })),
     ...(betas ?? []).map((beta) => ({ targetKl: undefined, beta, label: `beta-${beta}` })),
   ];
-  return transforms.flatMap((transform) =>
+  return methods.flatMap((method) =>
     strengths.flatMap(({ targetKl, beta, label }) =>
       seeds.map((seed) => ({
-        name: `runs/${transform.replaceAll(':', '-')}-${label}-seed-${seed}`,
-        transform,
+        name: `runs/${method.replaceAll(/[^\w.-]/g, '-')}-${label}-seed-${seed}`,
+        method,
         targetKl,
         beta,
         seed,
       })),
     ),
   );
+}
+
+/** How strongly a policy is held to the base policy. */
+export function strengthOf({ beta, targetKl }: PolicyRun): Strength {
+  return beta === undefined ? { kl: targetKl! } : { beta };
+}
+
+/** What a policy is trained on, and the β that it begins with. */
+export function rewardOfRun(run: PolicyRun): MethodReward {
+  return rewardOfMethod(parseMethod(run.method), strengthOf(run));
+}
+
+/**
+ * How many updates old the rollouts may be that a policy learns from. Where it learns from those of the base policy, so many
+ * that all are sampled from it, and at once.
+ */
+export function stalenessOfRun({ ppo }: Experiment, { method }: PolicyRun): number {
+  return algorithms[parseMethod(method).algorithm].learnsFrom === 'policy' ? ppo.maxStaleness : ppo.iterations - 1;
 }
 
 /** The experiment's name and what its results depend on, in short: two experiments that differ have different ones. */

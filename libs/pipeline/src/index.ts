@@ -1,4 +1,12 @@
-export { checkpointNames, experimentId, policyRuns, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
+export {
+  checkpointNames,
+  experimentId,
+  policyRuns,
+  runIdOf,
+  stepNames,
+  strengthOf,
+  type PolicyRun,
+} from './experiment-steps.js';
 export { learningHistory, learningRun, type LearningRun, type LearningRunOptions } from './learning-run.js';
 export { createModelCache, type ModelCache } from './model-cache.js';
 export { pipelineRun, type PipelineRun } from './pipeline-run.js';

@@ -1,27 +1,28 @@
 import type { LearningStatistics, PolicyVersion } from '@infalign/contracts';
 import { decodeSafetensors, encodeSafetensors, type CheckpointStore } from '@infalign/checkpoint';
+import { parseMethod } from '@infalign/core';
 import { createLanguageModel, pretrainedFiles, withHeads } from '@infalign/language-model';
 import type { RolloutStream, Worker } from '@infalign/rollout-stream';
 import {
-  createPpoLearner,
+  createPolicyLearner,
   learnerName,
+  learningAlgorithms,
   learningWorker,
   type KlStrength,
-  type PpoLearner,
-  type PpoSnapshot,
+  type PolicyLearner,
+  type LearnerSnapshot,
   type PublishedCheckpoint,
   type ReadPositions,
 } from '@infalign/stage-learning';
-import { runSeed } from './experiment-steps.js';
+import { rewardOfRun, runSeed, stalenessOfRun } from './experiment-steps.js';
 import type { PipelineRun } from './pipeline-run.js';
 import { trainingRequests } from './run-requests.js';
 import type { Runs } from './runs.js';
-import { initialBeta } from './start-run.js';
 import { modelOf, type StoredModel } from './stored-model.js';
 
 /** What a learner's checkpoint stores beside the policy: all that it needs to go on. */
 interface LearnerState {
-  readonly snapshot: Pick<PpoSnapshot, 'iteration' | 'targetKl'> & { readonly optimiserSteps: number };
+  readonly snapshot: Pick<LearnerSnapshot, 'iteration' | 'targetKl'> & { readonly optimiserSteps: number };
   readonly positions: ReadPositions;
 }
 
@@ -55,7 +56,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const { stream, store, runs } = options;
   const { record, experiment } = run;
   if (!run.policyRun) throw new Error(`run ${record.runId} trains no policy`);
-  const { iterations, maxStaleness } = experiment.ppo;
+  const { iterations } = experiment.ppo;
   const base = modelOf(await store.read(record.basePolicy!.name, record.basePolicy!.contentHash), 'base policy');
   const prompts = await runs.prompts(run);
   const { learner, dispose } = createLearner(run, base);
@@ -71,7 +72,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
       runId: record.runId,
       learner,
       iterations,
-      maxStaleness,
+      maxStaleness: stalenessOfRun(experiment, run.policyRun),
       targetKl: run.policyRun.targetKl ?? 0,
       positions: restored?.positions ?? { from: record.learnFrom, counted: record.learnFrom },
       requests: (iteration) => trainingRequests(run, prompts, iteration, stream.partitions),
@@ -120,18 +121,21 @@ function folderOf({ record }: PipelineRun): string {
 function createLearner(
   { experiment, policyRun }: PipelineRun,
   base: StoredModel,
-): { readonly learner: PpoLearner; readonly dispose: () => void } {
+): { readonly learner: PolicyLearner; readonly dispose: () => void } {
   const { ppo } = experiment;
-  const heads = ppo.advantages === 'value' ? (['language-model', 'value'] as const) : (['language-model'] as const);
+  const { beta } = rewardOfRun(policyRun!);
+  const { algorithm } = parseMethod(policyRun!.method);
+  const heads = learningAlgorithms[algorithm](ppo).needsValues
+    ? (['language-model', 'value'] as const)
+    : (['language-model'] as const);
   const policy = createLanguageModel(base.config, withHeads(base.config, base.weights, heads));
-  const beta = initialBeta(policyRun!);
   const klStrength: KlStrength =
     policyRun!.targetKl === undefined ? { beta } : { targetKl: policyRun!.targetKl, initialBeta: beta };
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon };
   const reference = createLanguageModel(base.config, base.weights);
   const seed = runSeed(experiment, policyRun);
   return {
-    learner: createPpoLearner({ policy, adam, reference, settings: ppo, klStrength, seed }),
+    learner: createPolicyLearner({ algorithm, policy, adam, reference, settings: ppo, klStrength, seed }),
     dispose() {
       policy.dispose();
       reference.dispose();
@@ -142,7 +146,7 @@ function createLearner(
 /** The learner's state first, then the policy that points to it: who finds the policy finds the state. */
 async function publish(
   run: PipelineRun,
-  learner: PpoLearner,
+  learner: PolicyLearner,
   store: CheckpointStore,
   version: number,
   { history, positions }: Pick<LearnerState, 'positions'> & { readonly history: readonly LearningStatistics[] },
@@ -178,7 +182,7 @@ async function retain(run: PipelineRun, store: CheckpointStore, version: number)
 const optimiserFile = 'optimiser.safetensors';
 
 async function restore(
-  learner: PpoLearner,
+  learner: PolicyLearner,
   store: CheckpointStore,
   { checkpoint, contentHash }: PolicyVersion,
 ): Promise<LearnerState> {

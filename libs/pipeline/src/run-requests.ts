@@ -3,7 +3,7 @@ import { seededRandom } from '@infalign/core';
 import type { Prompt } from '@infalign/datasets';
 import { partitionOf, topics } from '@infalign/rollout-stream';
 import { policyVersionOf } from '@infalign/stage-learning';
-import { runSeed, stepNames } from './experiment-steps.js';
+import { runSeed, stalenessOfRun, stepNames } from './experiment-steps.js';
 import type { PipelineRun } from './pipeline-run.js';
 import type { StoredText } from './stored-text.js';
 
@@ -14,10 +14,8 @@ export type Prompts = StoredText['prompts'];
 export function firstRequests(run: PipelineRun, prompts: Prompts, partitions: number): SamplingRequest[] {
   const { experiment, record } = run;
   if (run.policyRun) {
-    const { iterations, maxStaleness } = experiment.ppo;
-    return Array.from({ length: Math.min(iterations, 1 + maxStaleness) }, (_, index) =>
-      trainingRequests(run, prompts, index + 1, partitions),
-    ).flat();
+    const asked = Math.min(experiment.ppo.iterations, 1 + stalenessOfRun(experiment, run.policyRun));
+    return Array.from({ length: asked }, (_, index) => trainingRequests(run, prompts, index + 1, partitions)).flat();
   }
   const { references } = experiment.calibration;
   const reference = { purpose: Purpose.PURPOSE_REFERENCE, policyVersion: 0, firstSampleIndex: 0, samples: references };
@@ -37,7 +35,7 @@ export function firstRequests(run: PipelineRun, prompts: Prompts, partitions: nu
   ];
 }
 
-/** The requests for the rollouts of an iteration of PPO, counted from 1, in the order in which they are learned from. */
+/** The requests for the rollouts of an iteration of learning, counted from 1, in the order in which they are learned from. */
 export function trainingRequests(
   run: PipelineRun,
   prompts: Prompts,
@@ -45,7 +43,7 @@ export function trainingRequests(
   partitions: number,
 ): SamplingRequest[] {
   const { ppo } = run.experiment;
-  const policyVersion = policyVersionOf(iteration, ppo.maxStaleness);
+  const policyVersion = policyVersionOf(iteration, stalenessOfRun(run.experiment, run.policyRun!));
   return requestsFor(
     run,
     promptsOfIteration(prompts.train, iteration, ppo.promptsPerIteration, seedOf(run)),

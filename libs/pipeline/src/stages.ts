@@ -1,4 +1,4 @@
-import { parseTransformation } from '@infalign/core';
+import { rewardOfRun } from './experiment-steps.js';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import { calibrationStage } from '@infalign/stage-calibration';
 import { evaluationRequestStage, evaluationStage } from '@infalign/stage-evaluation';
@@ -53,7 +53,7 @@ export function assembleCalibration({ stream, runs }: Pick<StageParts, 'stream' 
         references: { window, driftFalseAlarmRate },
         training: policyRun && {
           referenceRunId: record.referenceRunId,
-          transformation: parseTransformation(policyRun.transform),
+          transformation: rewardOfRun(policyRun).reward,
           corrected: finiteKCorrection,
           minimumReferences: minimumReferences ?? Math.min(references, window ?? references),
           newPrompts,

@@ -1,10 +1,10 @@
 import type { CalibrationState, PolicyVersion, Run } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
-import { betaForKl, InputError, normalisedBeta, parseTransformation } from '@infalign/core';
+import { InputError } from '@infalign/core';
 import { formatExperiment, type Experiment } from '@infalign/run-config';
 import { outgoing, topics, type OutgoingRecord, type RolloutStream } from '@infalign/rollout-stream';
 import { learnerName } from '@infalign/stage-learning';
-import { checkpointNames, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
+import { checkpointNames, rewardOfRun, runIdOf, stepNames } from './experiment-steps.js';
 import { pipelineRun } from './pipeline-run.js';
 import { firstRequests } from './run-requests.js';
 import { textOf } from './stored-text.js';
@@ -89,7 +89,7 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
       checkpoint: record.basePolicy!.name,
       contentHash: record.basePolicy!.contentHash,
       iteration: 0,
-      beta: run.policyRun ? initialBeta(run.policyRun) : 1,
+      beta: run.policyRun ? rewardOfRun(run.policyRun).beta : 1,
       observedKl: 0,
       targetKl: run.policyRun?.targetKl ?? 0,
       final: false,
@@ -102,12 +102,6 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
     ];
     return { record, outputs };
   }
-}
-
-/** The fixed β, or the one whose exact optimum has the KL asked for; on the normalised scale. */
-export function initialBeta({ beta, targetKl, transform }: PolicyRun): number {
-  const transformation = parseTransformation(transform);
-  return beta ?? normalisedBeta(transformation, betaForKl(transformation, targetKl!));
 }
 
 function checkPartitions({ stream: { partitions } }: Experiment, stream: RolloutStream): void {

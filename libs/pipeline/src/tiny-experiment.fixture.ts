@@ -26,7 +26,7 @@ export interface TinySettings {
 }
 
 /** The steps of the tiny experiment that runs carry out; its policy is called {@link policyStep}. */
-export const policyStep = 'runs/identity-kl-0.3-seed-1';
+export const policyStep = 'runs/ppo-identity-kl-0.3-seed-1';
 
 /** An experiment that takes a second. */
 export function tinyExperiment({ partitions = 1, maxStaleness = 0 }: TinySettings = {}): Experiment {
@@ -37,7 +37,7 @@ prompts: { tokens: 3, train: 4, calibration: 2, evaluation: 3 }
 tokenizer: { vocabulary: 257 }
 sampling: { max_response_tokens: 4, batch_rollouts: 12 }
 calibration: { references: 4 }
-runs: { transforms: [identity], target_kls: [0.3] }
+runs: { methods: [ppo/identity], target_kls: [0.3] }
 procedures: [standard, bon:2]
 ppo: { iterations: 3, prompts_per_iteration: 3, rollouts_per_prompt: 4, learning_rate: 0.01, max_staleness: ${maxStaleness} }
 evaluation: { samples: 5 }

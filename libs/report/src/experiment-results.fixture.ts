@@ -6,13 +6,14 @@ import {
   type RandomSource,
   rawBeta,
   seededRandom,
+  type Transformation,
 } from '@infalign/core';
 import type { ExperimentResults, Interval, RunResults } from './results.js';
 
 /** Text as a hostile model could write it, for tests that nothing of it becomes markup. */
 const HOSTILE_TEXT = `</script><script>document.title='broken'</script><img src=x onerror="document.title='broken'">&amp;'"\u0000\ud800`;
 
-const transformations = ['identity', 'exp:10', 'exp:-10'];
+const methods = ['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10'];
 const procedures = ['standard', 'bon:4', 'won:4'];
 const targetKls = [0.25, 0.6, 1.2];
 
@@ -23,11 +24,9 @@ const targetKls = [0.25, 0.6, 1.2];
 export function syntheticResults(seed = 1): ExperimentResults {
   const random = seededRandom('synthetic-results', seed);
   const kls = Array.from({ length: 17 }, (_, index) => 2 * (index / 16) ** 2);
-  const exact = (procedure: string, transformation: string, kl: number) =>
-    kl === 0 ? 0.5 : frontierPoint(parseProcedure(procedure), parseTransformation(transformation), { kl }).winRate;
-  const runs = transformations.flatMap((transformation) =>
-    targetKls.map((target) => syntheticRun(random, transformation, target, exact)),
-  );
+  const exact = (procedure: string, method: string, kl: number) =>
+    kl === 0 ? 0.5 : frontierPoint(parseProcedure(procedure), transformationOf(method), { kl }).winRate;
+  const runs = methods.flatMap((method) => targetKls.map((target) => syntheticRun(random, method, target, exact)));
   return {
     schema_version: 1,
     name: 'synthetic',
@@ -67,10 +66,10 @@ export function syntheticResults(seed = 1): ExperimentResults {
       points: frontierCurve(parseProcedure(procedure), kls).map(({ kl, winRate }) => ({ kl, win_rate: winRate })),
     })),
     method_curves: procedures.flatMap((procedure) =>
-      transformations.map((transformation) => ({
+      methods.map((method) => ({
         procedure,
-        transformation,
-        points: kls.map((kl) => ({ kl, win_rate: exact(procedure, transformation, kl) })),
+        method,
+        points: kls.map((kl) => ({ kl, win_rate: exact(procedure, method, kl) })),
       })),
     ),
     runs,
@@ -82,7 +81,7 @@ export function syntheticResults(seed = 1): ExperimentResults {
       }),
     ),
     settings:
-      'name: synthetic\nseed: 1\nruns:\n  transforms: [identity, exp:10, exp:-10]\n  target_kls: [0.25, 0.6, 1.2]\n',
+      'name: synthetic\nseed: 1\nruns:\n  methods: [ppo/identity, ppo/exp:10, ppo/exp:-10]\n  target_kls: [0.25, 0.6, 1.2]\n',
     machine: {
       platform: 'linux x64',
       processor: 'A processor of some kind',
@@ -115,7 +114,7 @@ export function withHostileText(of: ExperimentResults): ExperimentResults {
     runs: of.runs.map((run) => ({
       ...run,
       name: run.name + HOSTILE_TEXT,
-      transformation: run.transformation + HOSTILE_TEXT,
+      method: run.method + HOSTILE_TEXT,
     })),
     samples: of.samples.map((sample) => ({
       ...sample,
@@ -132,26 +131,26 @@ export function withHostileText(of: ExperimentResults): ExperimentResults {
 
 function syntheticRun(
   random: RandomSource,
-  transformation: string,
+  method: string,
   target: number,
-  exact: (procedure: string, transformation: string, kl: number) => number,
+  exact: (procedure: string, method: string, kl: number) => number,
 ): RunResults {
   const kl = target * (1 + 0.04 * random.normal());
   const iterations = 90;
   const beta = 0.2 + 0.3 / target;
   return {
-    name: `runs/${transformation.replaceAll(':', '-')}-kl-${target}-seed-1`,
-    transformation,
+    name: `runs/${method.replaceAll(/[^\w.-]/g, '-')}-kl-${target}-seed-1`,
+    method,
     seed: 1,
     target_kl: target,
-    beta: { normalised: beta, raw: rawBeta(parseTransformation(transformation), beta) },
+    beta: { normalised: beta, raw: rawBeta(transformationOf(method), beta) },
     kl: {
       exact: around(kl, 0.03),
       k1: around(kl * (1 + 0.03 * random.normal()), 0.06),
       k3: around(kl * (1 + 0.05 * random.normal()), 0.09),
     },
     win_rates: procedures.flatMap((procedure) => {
-      const gain = exact(procedure, transformation, kl) - 0.5;
+      const gain = exact(procedure, method, kl) - 0.5;
       const proxy = 0.5 + gain * (0.78 + 0.08 * random.uniform());
       return [
         { procedure, scorer: 'proxy' as const, ...around(proxy, 0.013) },
@@ -223,4 +222,8 @@ function syntheticResponses(
     judge_reward: 1.2 - 1.1 * index + 0.3 * random.normal(),
     calibrated_reward: [0.99, 0.55, 0.04][index] ?? 0.5,
   }));
+}
+
+function transformationOf(method: string): Transformation {
+  return parseTransformation(method.slice('ppo/'.length));
 }

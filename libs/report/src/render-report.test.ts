@@ -61,6 +61,12 @@ describe('the report', () => {
     for (const [plot] of plots) expect(plot).toMatch(/<path [^>]*d="M[\d.]/);
   });
 
+  const titles: Readonly<Record<string, string>> = {
+    'ppo/identity': 'PPO, calibrated reward',
+    'ppo/exp:10': 'CTRL, exp 10',
+    'ppo/exp:-10': 'CTRL, exp -10',
+  };
+
   it('has the numbers of the results in its table of KLs, and no others', () => {
     const interval = ({ mean, low, high }: { mean: number; low: number; high: number }) =>
       `${mean.toFixed(3)} ± ${((high - low) / 2).toFixed(3)}`;
@@ -69,11 +75,11 @@ describe('the report', () => {
     rows.forEach((cells, index) => {
       const run = results.runs[index]!;
       const [method, seed, target, normalised, raw, ...kls] = cells;
-      expect(method).toContain(run.transformation.replace(':', ' '));
+      expect(method).toContain(titles[run.method]);
       expect(Number(seed)).toBe(run.seed);
       expect(Number(target)).toBe(run.target_kl);
       expect(Number(normalised) / run.beta.normalised).toBeCloseTo(1, 2);
-      expect(Number(raw) / run.beta.raw).toBeCloseTo(1, 2);
+      expect(Number(raw) / run.beta.raw!).toBeCloseTo(1, 2);
       expect(kls).toEqual([run.kl.exact, run.kl.k1, run.kl.k3].map(interval));
     });
   });
@@ -148,7 +154,7 @@ describe('the report', () => {
       times: { ...results.times, peak_memory_bytes: null, steps: [] },
     });
     expect(tableRows(bare, 'Number 2 of 4: win rate')).toEqual([
-      ['● identity', '1', results.runs[0]!.kl.exact.mean.toFixed(3), '–', '60.0 % ± 2.0', '–', '–', '–'],
+      ['● PPO, calibrated reward', '1', results.runs[0]!.kl.exact.mean.toFixed(3), '–', '60.0 % ± 2.0', '–', '–', '–'],
     ]);
     expect(markupOf(bare)).not.toMatch(/NaN|undefined|null|Infinity/);
     expect(markupOf(page)).not.toMatch(/NaN|undefined|null|Infinity/);

@@ -126,13 +126,19 @@ const trainingIteration = z.strictObject({
 
 const run = z.strictObject({
   name: name.describe('Unique; the name of its folder.'),
-  transformation: name.describe('Φ as the experiment file writes it, such as `identity` or `exp:10`.'),
+  method: name.describe('How it was trained, as the experiment file writes it, such as `ppo/exp:10` or `dpo`.'),
   seed: count,
   target_kl: nonNegative.nullable().describe('KL asked for, nats a response; null where β was given instead.'),
   beta: z
     .strictObject({
-      normalised: nonNegative.describe('Beside Φ scaled to unit variance under Uniform(0, 1).'),
-      raw: nonNegative.describe('Beside the untransformed formula of Φ: normalised × the standard deviation of Φ.'),
+      normalised: nonNegative.describe(
+        "Beside Φ scaled to unit variance under Uniform(0, 1); without a transformation, the algorithm's own.",
+      ),
+      raw: nonNegative
+        .nullable()
+        .describe(
+          'Beside the untransformed formula of Φ: normalised × the standard deviation of Φ. Null without a transformation.',
+        ),
     })
     .describe('KL strength at the last iteration.'),
   kl: z
@@ -199,8 +205,8 @@ export const experimentResultsSchema = z
       .array(z.strictObject({ procedure: name, points: curvePoints }))
       .describe('The best win rate that any policy can have at a KL, exact; one for each procedure.'),
     method_curves: z
-      .array(z.strictObject({ procedure: name, transformation: name, points: curvePoints }))
-      .describe('What the optimum of each transformation reaches, exact; over all β.'),
+      .array(z.strictObject({ procedure: name, method: name, points: curvePoints }))
+      .describe('What the optimum of each method that has a transformation reaches, exact; over all β.'),
     runs: z.array(run),
     samples: z.array(sample).describe('Responses to some evaluation prompts.'),
     settings: z.string().describe('The experiment file with every default filled in, as YAML.'),

@@ -11,13 +11,29 @@ export function procedureTitle(procedure: string): string {
   return procedure;
 }
 
-/** A transformation as people call it. */
-export function transformationTitle(transformation: string): string {
-  const [kind, parameter] = transformation.split(':');
-  if (kind === 'exp' && parameter !== undefined) return `exp ${parameter.replace('-', '\u2212')}`;
-  if (kind === 'bon_fp' && parameter !== undefined) return `optimal for best of ${parameter}`;
-  if (kind === 'won_fp' && parameter !== undefined) return `optimal for worst of ${parameter}`;
-  return transformation;
+/** A method as people call it: PPO on a transformation of the calibrated reward is CTRL. */
+export function methodTitle(method: string): string {
+  const [, algorithm, reward] = /^(\w+)\/(.+)$/.exec(method) ?? [];
+  if (algorithm === undefined || reward === undefined) return algorithmTitles.get(method) ?? method;
+  const title = rewardTitle(reward);
+  if (algorithm !== 'ppo') return `${algorithm.toUpperCase()}, ${title}`;
+  return reward === 'raw' || reward === 'identity' ? `PPO, ${title}` : `CTRL, ${title}`;
+}
+
+const algorithmTitles: ReadonlyMap<string, string> = new Map([
+  ['dpo', 'DPO'],
+  ['ipo', 'IPO'],
+  ['bonbon', 'BoNBoN'],
+]);
+
+function rewardTitle(reward: string): string {
+  if (reward === 'raw') return 'raw reward';
+  if (reward === 'identity') return 'calibrated reward';
+  const [, exponent] = /^exp:(.+)$/.exec(reward) ?? [];
+  if (exponent !== undefined) return `exp ${exponent.replace('-', '\u2212')}`;
+  const [, procedure] = /^fp:(.+)$/.exec(reward) ?? [];
+  if (procedure !== undefined) return `optimal for ${procedureTitle(procedure).toLowerCase()}`;
+  return reward;
 }
 
 /** With a true minus sign and a fixed number of decimals. */

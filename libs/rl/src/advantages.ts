@@ -96,6 +96,20 @@ export function leaveOneOutAdvantages(rewards: readonly ArrayLike<number>[]): Ad
 }
 
 /**
+ * Each of several returns less the mean of the others (Kool et al., "Buy 4 REINFORCE samples, get a baseline for free!", 2019).
+ *
+ * @param returns shape [n], n ≥ 2
+ * @returns shape [n]
+ * @throws Error with fewer than 2
+ */
+export function leaveOneOut(returns: readonly number[]): number[] {
+  const others = returns.length - 1;
+  if (others < 1) throw new Error('a leave-one-out baseline needs at least 2 rollouts of the same prompt');
+  const total = returns.reduce((sum, value) => sum + value, 0);
+  return returns.map((value) => value - (total - value) / others);
+}
+
+/**
  * Shifts and scales to mean 0 and (population) variance 1, over all tokens of a batch together:
  * `(x − mean) / √(variance + ε)`, ε = 1e-8. Constant input gives zeros.
  *

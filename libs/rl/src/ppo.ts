@@ -21,10 +21,21 @@ export function clippedPolicyLoss<T>(
   advantages: T,
   clipEpsilon: number,
 ): T {
+  return math.mean(clippedPolicyTerms(math, logProbs, oldLogProbs, advantages, clipEpsilon));
+}
+
+/** The terms that {@link clippedPolicyLoss} is the mean of, shape [n]. */
+export function clippedPolicyTerms<T>(
+  math: Arithmetic<T>,
+  logProbs: T,
+  oldLogProbs: T,
+  advantages: T,
+  clipEpsilon: number,
+): T {
   const ratio = math.exponential(math.subtract(logProbs, oldLogProbs));
   const clipped = math.clip(ratio, 1 - clipEpsilon, 1 + clipEpsilon);
   const negated = math.negative(advantages);
-  return math.mean(math.maximum(math.multiply(negated, ratio), math.multiply(negated, clipped)));
+  return math.maximum(math.multiply(negated, ratio), math.multiply(negated, clipped));
 }
 
 /**

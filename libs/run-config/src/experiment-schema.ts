@@ -1,4 +1,4 @@
-import { InputError, kolmogorovSmirnovPValue, parseProcedure, parseTransformation } from '@infalign/core';
+import { InputError, kolmogorovSmirnovPValue, parseMethod, parseProcedure, parseTransformation } from '@infalign/core';
 import { z } from 'zod';
 
 /** Rollouts that a sampler decodes together at most. */
@@ -246,16 +246,27 @@ function checkCalibration(calibration: Calibration, context: z.RefinementCtx): v
 
 const runs = z
   .strictObject({
-    transforms: distinctList(word(parseTransformation).meta({ allowed: 'identity, log or exp:T' }))
-      .default(['identity', 'exp:10', 'exp:-10'])
-      .describe('Transformations of the calibrated reward; each is one curve.'),
+    methods: distinctList(
+      word(parseMethod).meta({
+        allowed:
+          'ppo/REWARD, rloo/REWARD, grpo/REWARD, dpo, ipo or bonbon, with a REWARD of raw, identity, log, exp:T, or ' +
+          'fp:PROCEDURE, the best transformation for a procedure',
+      }),
+    )
+      .default(['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10'])
+      .describe(
+        'How policies are trained: an algorithm, and what it takes as the reward; each is one curve. `ppo` on the calibrated ' +
+          'reward, transformed, is InfAlign-CTRL; `ppo/log` is also vBoN. Those without a reward compare rollouts of the base ' +
+          'policy, as many as the others learn from.',
+      ),
     target_kls: distinctList(z.number().gt(0))
       .exactOptional()
       .describe('Divergences from the base policy to reach, in nats; each is one point a curve. Or else betas.'),
     betas: distinctList(z.number().gt(0))
       .exactOptional()
       .describe(
-        'KL strengths on the normalised scale, where every transformation has unit variance. Or else target_kls.',
+        'KL strengths on the normalised scale, where every transformation has unit variance, or, without a transformation, on ' +
+          "the algorithm's own; `bonbon` distils the best of 1 + 1/beta. Or else target_kls.",
       ),
     seeds: distinctList(z.int().min(0)).default([1]).describe('One run for each, at every point.'),
   })
@@ -278,10 +289,15 @@ function drawsOf(procedure: string): number {
   return 'result' in attempted ? Math.max(...attempted.result.orderStatistics.map(({ draws }) => draws)) : 0;
 }
 
-/** Whether the transformation is one without a finite-K correction. */
-function lacksCorrection(transform: string): boolean {
-  const attempted = attempt(parseTransformation, transform);
-  return 'result' in attempted && attempted.result.unbiasedEstimate === undefined;
+/** Whether the method takes a transformation without a finite-K correction. */
+function lacksCorrection(method: string): boolean {
+  const attempted = attempt(parseMethod, method);
+  if (!('result' in attempted)) return false;
+  const { reward } = attempted.result;
+  if (reward === undefined || reward === 'raw') return false;
+  const transformation = attempt(parseTransformation, reward);
+  // The best one for a procedure has none either.
+  return !('result' in transformation) || transformation.result.unbiasedEstimate === undefined;
 }
 
 /**
@@ -407,7 +423,7 @@ export const experimentSchema = z
       .superRefine(checkCalibration)
       .prefault({})
       .describe('The empirical distribution of rewards under the base policy.'),
-    runs: runs.describe('What is trained: every transformation, at every KL or beta, with every seed.'),
+    runs: runs.describe('What is trained: by every method, at every KL or beta, with every seed.'),
     procedures: distinctList(
       word(parseProcedure).meta({
         allowed: 'standard, bon:N, won:N, kth:K/N, or a mixture such as mix:bon:1@0.5+bon:4@0.5',
@@ -415,7 +431,11 @@ export const experimentSchema = z
     )
       .default(['standard', 'bon:4', 'won:4'])
       .describe('Inference-time procedures that win rates are measured under.'),
-    ppo: ppo.prefault({}).describe('Proximal policy optimisation.'),
+    ppo: ppo
+      .prefault({})
+      .describe(
+        'Learning: by proximal policy optimisation, and, as far as settings concern them, by the other algorithms.',
+      ),
     evaluation: z
       .strictObject({
         samples: wholeNumber(
@@ -483,11 +503,11 @@ export const experimentSchema = z
       );
     }
     if (experiment.calibration.finite_k_correction) {
-      experiment.runs.transforms.forEach((transform, index) => {
-        if (lacksCorrection(transform)) {
+      experiment.runs.methods.forEach((method, index) => {
+        if (lacksCorrection(method)) {
           complain(
-            ['runs', 'transforms', index],
-            `${transform} has no finite-K correction: leave it out, or calibration.finite_k_correction`,
+            ['runs', 'methods', index],
+            `${method} has no finite-K correction: leave it out, or calibration.finite_k_correction`,
           );
         }
       });

@@ -29,7 +29,11 @@ describe('parseExperiment', () => {
     expect(experiment.prompts).toEqual({ tokens: 16, train: 256, calibration: 64, evaluation: 96, heldOutShare: 0.1 });
     expect(experiment.model.training.learningRate).toBe(1e-3);
     expect(experiment.judge.model.hiddenSize).toBe(192);
-    expect(experiment.runs).toEqual({ transforms: ['identity', 'exp:10', 'exp:-10'], targetKls: [0.3], seeds: [1] });
+    expect(experiment.runs).toEqual({
+      methods: ['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10'],
+      targetKls: [0.3],
+      seeds: [1],
+    });
     expect(experiment.procedures).toEqual(['standard', 'bon:4', 'won:4']);
     expect(experiment.ppo).toMatchObject({ clipEpsilon: 0.2, gaeLambda: 0.95, adamEpsilon: 1e-5, gamma: 1 });
   });
@@ -81,7 +85,7 @@ describe('parseExperiment', () => {
     expect(problems('seed: 2\nprompts: 5\n')).toEqual([
       'x.yaml:1:1: name: is missing; allowed: letters, digits, dots, dashes and underscores, beginning with a letter or digit',
       'x.yaml:1:1: dataset: is missing; allowed: a map with kind: state-of-the-union, or a map with kind: hh-rlhf, path, hub, subset, split',
-      'x.yaml:1:1: runs: is missing; allowed: a map with transforms, target_kls, betas, seeds',
+      'x.yaml:1:1: runs: is missing; allowed: a map with methods, target_kls, betas, seeds',
       'x.yaml:2:10: prompts: found 5; allowed: a map with tokens, train, calibration, evaluation, held_out_share',
     ]);
     expect(problems('')[0]).toMatch(/^x\.yaml:1:1: the experiment: found null; allowed: a map with name, seed, /);
@@ -196,18 +200,18 @@ describe('parseExperiment', () => {
 
   it('refuses transformations and procedures that are none, with what they may be', () => {
     const [transform, procedure] = problems(
-      `${minimal.replace('{target', '{transforms: [identity, exp:0], target')}procedures: [bon:x]\n`,
+      `${minimal.replace('{target', '{methods: [ppo/identity, ppo/exp:0], target')}procedures: [bon:x]\n`,
     );
-    expect(transform).toMatch(/^x\.yaml:3:31: runs\.transforms\[1\]: exp:0 is not a transformation/);
+    expect(transform).toMatch(/^x\.yaml:3:32: runs\.methods\[1\]: exp:0 is not a transformation/);
     expect(procedure).toMatch(
       /^x\.yaml:4:14: procedures\[0\]: unknown inference-time procedure 'bon:x': use standard, bon:N/,
     );
   });
 
   it('refuses a finite-K correction of a transformation that has none', () => {
-    const text = `${minimal.replace('{target', '{transforms: [identity, log], target')}calibration: {finite_k_correction: true}\n`;
+    const text = `${minimal.replace('{target', '{methods: [ppo/identity, ppo/log], target')}calibration: {finite_k_correction: true}\n`;
     expect(problems(text)).toEqual([
-      'x.yaml:3:31: runs.transforms[1]: log has no finite-K correction: leave it out, or calibration.finite_k_correction',
+      'x.yaml:3:32: runs.methods[1]: ppo/log has no finite-K correction: leave it out, or calibration.finite_k_correction',
     ]);
   });
 
@@ -284,6 +288,12 @@ describe('experimentHash', () => {
       '# a comment\nruns:\n  target_kls:\n    - 0.30\n"dataset": {kind: state-of-the-union}\nname: x\nseed: 1\n';
     expect(hash(other)).toBe(hash(minimal));
     expect(hash(minimal)).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('is the same whatever other runs there are', () => {
+    const more = minimal.replace('{target', '{methods: [dpo, ppo/raw], seeds: [4, 5], target');
+    expect(more).not.toBe(minimal);
+    expect(hash(more)).toBe(hash(minimal));
   });
 
   it('changes with every setting but the number of processes', () => {

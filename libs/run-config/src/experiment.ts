@@ -44,11 +44,11 @@ function canonicalJson(value: unknown): string {
 }
 
 /**
- * SHA-256 (hexadecimal) of everything in the experiment that its results depend on: all of it but
- * `machine.processes`. A run may be resumed only by an experiment with the same hash.
+ * SHA-256 (hexadecimal) of everything in the experiment that one of its runs depends on: all of it but which others there are, and
+ * `machine.processes`. Only an experiment with the same hash goes on with what another has done; it may have other runs.
  */
 export function experimentHash(experiment: Experiment): string {
-  const { machine, ...rest } = experiment;
-  const settings = { ...rest, machine: { threads: machine.threads } };
+  // JSON leaves out what is undefined.
+  const settings = { ...experiment, runs: undefined, machine: { threads: experiment.machine.threads } };
   return createHash('sha256').update(canonicalJson(settings)).digest('hex');
 }

@@ -48,6 +48,6 @@ describe('a settings reference', () => {
     expect(text).toMatch(/## `judge\.model\.training`/);
     expect(text).toMatch(/\| `clip_epsilon` \| [^|]+ \| a number, above 0 and below 1 \| `0\.2` \|/);
     expect(text).toMatch(/\| `name` \| .* \| required \|/);
-    expect(text).toMatch(/\| `transforms` \| [^|]+ \| a list, not empty, of: identity, log or exp:T \| `\["identity"/);
+    expect(text).toMatch(/\| `methods` +\| [^|]+ \| a list, not empty, of: ppo\/REWARD, [^|]+ \| `\[\"ppo\/identity\"/);
   });
 });

@@ -270,7 +270,7 @@ describeWithKafka('the five services', (workplace) => {
     );
     const before = await watched(clients, policy);
     expect(before.map(({ iteration }) => iteration)).toEqual(before.map((_, index) => index + 1));
-    await clients.learner.startRun(startRequest('stopped', 100_000, 'runs/exp-5-kl-0.3-seed-1'));
+    await clients.learner.startRun(startRequest('stopped', 100_000, 'runs/ppo-exp-5-kl-0.3-seed-1'));
     await vi.waitUntil(async () => (await version()) > seen.version, { timeout: 60_000, interval: 100 });
     await clients.learner.stopRun({ runId: policy });
     const after = await watched(clients, policy);

@@ -25,7 +25,7 @@ prompts: { tokens: 3, train: 6, calibration: 2, evaluation: 3 }
 tokenizer: { vocabulary: 257 }
 sampling: { max_response_tokens: 4, batch_rollouts: 12 }
 calibration: { references: 4 }
-runs: { transforms: ['exp:5'], target_kls: [0.3] }
+runs: { methods: ['ppo/exp:5'], target_kls: [0.3] }
 procedures: [standard, bon:2]
 ppo: { iterations: ${iterations}, prompts_per_iteration: 3, rollouts_per_prompt: 4, learning_rate: 0.01 }
 evaluation: { samples: 5 }
@@ -34,7 +34,7 @@ stream: { partitions: ${partitions} }
 }
 
 /** The step of such an experiment that trains its policy. */
-export const policyStep = 'runs/exp-5-kl-0.3-seed-1';
+export const policyStep = 'runs/ppo-exp-5-kl-0.3-seed-1';
 
 const tokenizer = trainTokenizer(['nothing to merge'], 257);
 

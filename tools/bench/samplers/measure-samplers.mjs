@@ -150,7 +150,7 @@ function experimentText(name) {
     model,
     sampling: { max_response_tokens: 20, batch_rollouts: references },
     calibration: { references },
-    runs: { transforms: ['identity'], target_kls: [1] },
+    runs: { methods: ['ppo/identity'], target_kls: [1] },
     stream: { partitions },
   });
 }

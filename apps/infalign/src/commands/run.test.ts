@@ -19,7 +19,7 @@ judge: {pairs: 24, held_out_pairs: 8, model: {hidden_size: 48, intermediate_size
   context: 32, training: {steps: 20, batch: 8, window: 24, warmup_steps: 5}}}
 sampling: {max_response_tokens: 16}
 calibration: {references: 16}
-runs: {transforms: ["exp:5"], target_kls: [0.2]}
+runs: {methods: ["ppo/exp:5"], target_kls: [0.2]}
 procedures: [standard, "bon:4"]
 ppo: {iterations: 3, prompts_per_iteration: 8, rollouts_per_prompt: 4, advantages: value}
 evaluation: {samples: 8, bootstrap_resamples: 200}
@@ -94,6 +94,20 @@ describe('infalign run', () => {
     const foreign = await run([experiment('straight', sentiment), '--out', folder.path('foreign')]);
     expect(foreign.code).toBe(1);
     expect(readdirSync(folder.path('foreign'))).toEqual(['letter.txt']);
+  });
+
+  it('goes on with further runs, and does not repeat those that are done', { timeout: 120_000 }, async () => {
+    const out = folder.path('straight');
+    const before = JSON.parse(reproducible(out)) as { runs: unknown[] };
+    const more = sentiment.replace('["ppo/exp:5"]', '["ppo/exp:5", dpo]');
+    expect(more).not.toBe(sentiment);
+    expect(await run([experiment('more', more), '--out', out, '--resume'])).toMatchObject({ code: 0 });
+    const after = JSON.parse(reproducible(out)) as { runs: { method: string }[] };
+    expect(after.runs.map(({ method }) => method)).toEqual(['ppo/exp:5', 'dpo']);
+    expect(after.runs[0]).toEqual(before.runs[0]);
+    // And with the first alone again: it is all there.
+    expect(await run([experiment('straight', sentiment), '--out', out, '--resume'])).toMatchObject({ code: 0 });
+    expect(JSON.parse(reproducible(out))).toEqual(before);
   });
 
   it('names a damaged checkpoint, and what to do about it', { timeout: 60_000 }, async () => {

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { InputError } from '@infalign/core';
 import type { Weights } from '../definition.js';
 import type { AdamSettings, Loss, Trainer } from '../language-model.js';
+import { sequenceOfTokens } from '../token-sequences.js';
 import { eagerArithmetic } from './arithmetic.js';
 import { packBatch } from './batching.js';
 import type { EagerModel } from './eager-model.js';
@@ -33,14 +34,18 @@ export function createEagerTrainer<Input extends string, Statistic extends strin
           let states: tf.Tensor2D | undefined;
           const responseStates = (): tf.Tensor2D => (states ??= model.responseStates(batch));
           const rewards = (): tf.Tensor1D => model.rewardsOf(batch);
+          const logProbs = (): tf.Tensor1D => model.logProbsIn(responseStates(), batch, temperature);
+          const halves = (values: tf.Tensor1D): { readonly chosen: tf.Tensor; readonly rejected: tf.Tensor } => {
+            const [chosen, rejected] = tf.split(values, 2) as [tf.Tensor1D, tf.Tensor1D];
+            return { chosen, rejected };
+          };
           const outputs = {
-            logProbs: () => model.logProbsIn(responseStates(), batch, temperature),
+            logProbs,
             values: () => model.valuesIn(responseStates()),
             rewards,
-            preferences() {
-              const [chosen, rejected] = tf.split(rewards(), 2) as [tf.Tensor1D, tf.Tensor1D];
-              return { chosen, rejected };
-            },
+            preferences: () => halves(rewards()),
+            comparedLogProbs: () =>
+              halves(tf.unsortedSegmentSum(logProbs(), tf.tensor1d(sequenceOfTokens(batch.lengths)), batch.batch)),
           };
           const given = Object.fromEntries(
             Object.entries<Float32Array>(inputs).map(([name, values]) => [name, tf.tensor1d(values)]),

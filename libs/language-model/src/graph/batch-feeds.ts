@@ -1,4 +1,5 @@
 import { NativeTensor } from '@infalign/tensor-graph';
+import { sequenceOfTokens } from '../token-sequences.js';
 import type { SharedBatch } from './shared-batch.js';
 
 /** The inputs that `sharedTransformer` and the heads above it declare for a batch; their sizes are `batchSizes`. The caller disposes of them. */
@@ -16,6 +17,7 @@ export function batchFeeds(batch: SharedBatch): Record<string, NativeTensor> {
     promptMask: NativeTensor.of(batch.promptMask, [batch.groups, 1, batch.promptTime]),
     stateTokens: vector(batch.stateTokens),
     targets: vector(batch.targets),
+    stateSequences: vector(sequenceOfTokens(batch.lengths)),
     lastTokens: vector(batch.lastTokens),
     chosenTokens: vector(batch.lastTokens.subarray(0, half)),
     rejectedTokens: vector(batch.lastTokens.subarray(half)),

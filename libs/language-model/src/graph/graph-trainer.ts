@@ -11,7 +11,7 @@ import {
   type GraphTensor,
 } from '@infalign/tensor-graph';
 import type { Weights } from '../definition.js';
-import type { AdamSettings, Loss, Sequence, Trainer, TrainingOutputs } from '../language-model.js';
+import type { AdamSettings, Loss, LossInput, Sequence, Trainer, TrainingOutputs } from '../language-model.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
 import type { GraphModelState } from './graph-model.js';
 import { readStacks } from './graph-weights.js';
@@ -94,9 +94,12 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
   const trainer: Trainer<Input, Statistic> = {
     step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
       const { used, addsUp, reported, trained } = training(false);
-      const sizing = { withLast: usesLast(used), withLogits: used.has('logProbs') };
+      const sizing = {
+        withLast: usesLast(used),
+        withLogits: used.has('logProbs') || used.has('comparedLogProbs'),
+      };
       const passes = trainingPasses(sequences, {
-        paired: used.has('preferences'),
+        paired: used.has('preferences') || used.has('comparedLogProbs'),
         lanes: addsUp ? state.lanes : 1,
         bytes: (members) => trainingBytes(config, batchShape(members, sizing), { ...sizing, recompute: false }),
         mostBytes: passBytes,
@@ -215,7 +218,9 @@ function partOf<Input extends string>(
   const starts = sequences.map(({ responseTokens }) => (tokens += responseTokens.length) - responseTokens.length);
   return Object.fromEntries(
     Object.entries<Float32Array>(inputs).map(([name, values]) => {
-      if (loss.inputs[name as Input] === 'sequence') return [name, Float32Array.from(members, (m) => values[m]!)];
+      const kind = loss.inputs[name as Input];
+      if (kind === 'sequence') return [name, Float32Array.from(members, (m) => values[m]!)];
+      if (kind === 'pair') return [name, Float32Array.from(members.slice(0, members.length / 2), (m) => values[m]!)];
       const parts = members.map((member) => {
         const start = starts[member]!;
         return values.subarray(start, start + sequences[member]!.responseTokens.length);
@@ -244,11 +249,12 @@ function trainingFunction<Input extends string>(
     values: () => noted('values', model.values()),
     rewards: () => noted('rewards', model.rewards()),
     preferences: () => noted('preferences', model.preferences()),
+    comparedLogProbs: () => noted('comparedLogProbs', model.comparedLogProbs()),
   };
   const inputs = Object.fromEntries(
-    Object.entries<'response token' | 'sequence'>(loss.inputs).map(([name, kind]) => [
+    Object.entries<LossInput>(loss.inputs).map(([name, kind]) => [
       name,
-      graph.input(lossInput(name), 'float32', [kind === 'sequence' ? 'sequences' : 'states']),
+      graph.input(lossInput(name), 'float32', [axisOf[kind]]),
     ]),
   ) as Record<Input, GraphTensor>;
   const math = partialArithmetic(graph);
@@ -280,6 +286,13 @@ function clippingFunction(stacks: readonly StackedWeight[]): ClippingFunction {
     ...Object.fromEntries(stacks.map(({ name }, index) => [name, clipped[index]!])),
   });
 }
+
+/** The axis of the graph along which an input of the loss lies. */
+const axisOf: Readonly<Record<LossInput, string>> = {
+  'response token': 'states',
+  sequence: 'sequences',
+  pair: 'pairs',
+};
 
 function gradientOf(name: string): string {
   return `gradient of ${name}`;

@@ -7,7 +7,9 @@ import {
   matMul,
   exponential,
   multiply,
+  range,
   reshape,
+  segmentSum,
   subtract,
   sum,
   type Dimension,
@@ -32,6 +34,8 @@ export interface ModelGraph {
   rewards(): GraphTensor;
   /** The rewards of the first and of the second half of the sequences, shape [pairs] each. */
   preferences(): { readonly chosen: GraphTensor; readonly rejected: GraphTensor };
+  /** log π of the whole responses of the first and of the second half of the sequences, shape [pairs] each. */
+  comparedLogProbs(): { readonly chosen: GraphTensor; readonly rejected: GraphTensor };
 }
 
 /**
@@ -53,6 +57,7 @@ export function modelGraph(
     last: integers('lastTokens', 'sequences'),
     chosen: integers('chosenTokens', 'pairs'),
     rejected: integers('rejectedTokens', 'pairs'),
+    sequences: integers('stateSequences', 'states'),
   };
   const temperature = graph.input('temperature', 'float32', []);
   const statesAt = (tokens: GraphTensor): GraphTensor => finalNorm(config, weight, gather(hidden, tokens));
@@ -63,10 +68,11 @@ export function modelGraph(
   const column = (x: GraphTensor, name: string): GraphTensor =>
     reshape(matMul(x, weight(name), { transposeB: true }), [x.shape[0]!]);
   const reward = (tokens: GraphTensor): GraphTensor => column(statesAt(tokens), 'score.weight');
+  const logProbs = once(() => labelLogProbs(logits(), inputs.targets));
   const logDistributions = once(() => logSoftmax(logits()));
   return {
     graph,
-    logProbs: once(() => labelLogProbs(logits(), inputs.targets)),
+    logProbs,
     logDistributions,
     divergence: once(() => {
       const own = logDistributions();
@@ -76,6 +82,11 @@ export function modelGraph(
     values: once(() => add(column(states(), 'value_head.weight'), weight('value_head.bias'))),
     rewards: once(() => reward(inputs.last)),
     preferences: () => ({ chosen: reward(inputs.chosen), rejected: reward(inputs.rejected) }),
+    comparedLogProbs() {
+      const sums = segmentSum(logProbs(), inputs.sequences, 'sequences');
+      const chosen = range(graph, 'pairs');
+      return { chosen: gather(sums, chosen), rejected: gather(sums, add(chosen, graph.size('pairs'))) };
+    },
   };
 }
 

@@ -22,7 +22,7 @@ function largestKl(of: ExperimentResults): number {
 describe('the frontier picture', () => {
   it('has a marker of the right colour where each run was measured', async () => {
     const { svg } = await drawFrontierPanel(results, 'bon:4', 'judge', palettes.light);
-    const runs = results.runs.filter((run) => run.transformation === 'exp:10');
+    const runs = results.runs.filter((run) => run.method === 'ppo/exp:10');
     const drawn = markers(svg, palettes.light.series[1]!);
     expect(drawn).toHaveLength(runs.length);
     runs.forEach((run, index) => {
@@ -54,7 +54,14 @@ describe('the frontier picture', () => {
     async (theme) => {
       const svg = await renderFrontierFigure(results, { theme });
       expect(svg).toMatch(/^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
-      for (const words of ['One sample', 'Best of 4', 'Worst of 4', 'identity', 'exp 10', 'exp −10']) {
+      for (const words of [
+        'One sample',
+        'Best of 4',
+        'Worst of 4',
+        'PPO, calibrated reward',
+        'CTRL, exp 10',
+        'CTRL, exp −10',
+      ]) {
         expect(svg).toContain(`>${words}</text>`);
       }
       expect(svg).toContain(`fill="${palettes[theme].background}"`);

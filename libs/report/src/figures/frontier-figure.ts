@@ -2,12 +2,12 @@ import { bestOfPolicy, parseProcedure } from '@infalign/core';
 import type { TopLevelSpec } from 'vega-lite';
 import { assessRun, curveAt } from '../assessment.js';
 import type { CurvePoint, ExperimentResults, Scorer } from '../results.js';
-import { transformationsOf } from '../transformations.js';
-import { listed, percent, procedureTitle, transformationTitle } from '../wording.js';
+import { methodsOf } from '../methods.js';
+import { listed, percent, procedureTitle, methodTitle } from '../wording.js';
 import { drawFigure, type Encoding, type Figure, type LayeredSpec } from './figure.js';
 import { type Palette, palettes, seriesColours, type Theme } from './palette.js';
 
-/** The marker of each transformation, in the order of its colours. */
+/** The marker of each method, in the order of its colours. */
 export const seriesShapes = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'stroke'] as const;
 
 const WIDTH = 320;
@@ -42,7 +42,7 @@ export async function renderFrontierFigure(
     title: {
       text: `Win rate over the base policy against the KL it costs, by the ${scorer}: ${listed(reached)}`,
       subtitle: [
-        'Solid: the exact frontier, which no policy can exceed. Dashed: the exact optimum of each transformation.',
+        'Solid: the exact frontier, which no policy can exceed. Dashed: the exact optimum of each method.',
         'Points: trained policies on held-out prompts, with 95 % intervals. Crosses: best of n samples of the base policy.',
       ],
     },
@@ -60,7 +60,7 @@ function frontierPanel(
   standalone: boolean,
 ): Pick<LayeredSpec, 'width' | 'height' | 'title' | 'layer'> {
   const domain = axisDomains(results);
-  const methods = transformationsOf(results).map(transformationTitle);
+  const methods = methodsOf(results).map(methodTitle);
   const measured = measuredPoints(results, procedure, scorer);
   const frontier = pointsUpTo(pointsOf(results.frontiers, procedure), domain.kl);
   const roomForWords = (curveAt(frontier, domain.kl * 0.33) ?? 1) < 0.94;
@@ -207,8 +207,8 @@ function measuredPoints(results: ExperimentResults, procedure: string, scorer: S
     assessRun(results, run)
       .filter((one) => one.procedure === procedure && one.scorer === scorer)
       .map(({ winRate, frontier, efficiency, aboveFrontier }) => ({
-        path: `${run.transformation} seed ${run.seed}`,
-        method: transformationTitle(run.transformation),
+        path: `${run.method} seed ${run.seed}`,
+        method: methodTitle(run.method),
         seed: run.seed,
         kl: run.kl.exact.mean,
         kl_low: run.kl.exact.low,
@@ -225,18 +225,18 @@ function measuredPoints(results: ExperimentResults, procedure: string, scorer: S
   );
 }
 
-/** Each transformation's points joined over KL strengths, from the base policy on. */
+/** Each method's points joined over KL strengths, from the base policy on. */
 function measuredPaths(points: readonly MeasuredPoint[]) {
   const starts = new Map(points.map((point) => [point.path, { ...point, kl: 0, win_rate: 0.5 }]));
   return [...starts.values(), ...points].map(({ path, method, kl, win_rate }) => ({ path, method, kl, win_rate }));
 }
 
 function methodCurves(results: ExperimentResults, procedure: string, largestKl: number) {
-  const known = new Set(transformationsOf(results));
+  const known = new Set(methodsOf(results));
   return results.method_curves
-    .filter((curve) => curve.procedure === procedure && known.has(curve.transformation))
-    .flatMap(({ transformation, points }) =>
-      pointsUpTo(points, largestKl).map((point) => ({ ...point, method: transformationTitle(transformation) })),
+    .filter((curve) => curve.procedure === procedure && known.has(curve.method))
+    .flatMap(({ method, points }) =>
+      pointsUpTo(points, largestKl).map((point) => ({ ...point, method: methodTitle(method) })),
     );
 }
 

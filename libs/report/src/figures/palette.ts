@@ -5,7 +5,7 @@ export interface Palette {
   readonly muted: string;
   readonly grid: string;
   readonly alarm: string;
-  /** One a transformation, in order; told apart also by people who see fewer colours. */
+  /** One a method, in order; told apart also by people who see fewer colours. */
   readonly series: readonly string[];
 }
 
@@ -53,7 +53,7 @@ export function paletteDeclarations(theme: Theme): string {
   ].join(' ');
 }
 
-/** The transformation's colour: the palette's, in the order of the experiment, over again if there are more. */
+/** The method's colour: the palette's, in the order of the experiment, over again if there are more. */
 export function seriesColours(palette: Palette, count: number): string[] {
   return Array.from({ length: count }, (_, index) => palette.series[index % palette.series.length] as string);
 }

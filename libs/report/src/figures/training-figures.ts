@@ -1,6 +1,6 @@
 import type { ExperimentResults, RunResults } from '../results.js';
-import { transformationsOf } from '../transformations.js';
-import { compactNumber, transformationTitle } from '../wording.js';
+import { methodsOf } from '../methods.js';
+import { compactNumber, methodTitle } from '../wording.js';
 import { drawFigure, type Encoding, type Figure } from './figure.js';
 import { type Palette, seriesColours } from './palette.js';
 
@@ -29,7 +29,7 @@ export async function drawTrainingFigure(
 ): Promise<Figure | undefined> {
   const values = results.runs.flatMap((run) => trainingPoints(run, field));
   if (values.length === 0) return undefined;
-  const methods = transformationsOf(results).map(transformationTitle);
+  const methods = methodsOf(results).map(methodTitle);
   const targets = [...new Set(results.runs.flatMap((run) => run.target_kl ?? []))];
   const x = {
     field: 'iteration',
@@ -102,7 +102,7 @@ function trainingPoints(run: RunResults, field: TrainingField) {
   const { target_kl } = run;
   const strength =
     target_kl === null ? `β ${compactNumber(run.beta.normalised)}` : `target KL ${compactNumber(target_kl)} nats`;
-  const label = { run: run.name, method: transformationTitle(run.transformation), strength, seed: run.seed };
+  const label = { run: run.name, method: methodTitle(run.method), strength, seed: run.seed };
   const points = run.training.flatMap((one) => {
     const value = one[field];
     return value === null ? [] : [{ iteration: one.iteration, value }];

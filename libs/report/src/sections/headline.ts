@@ -2,8 +2,8 @@ import { assessRun, pointsAboveFrontier } from '../assessment.js';
 import type { ReportFigures } from '../figures/report-figures.js';
 import { type Html, html } from '../html.js';
 import type { ExperimentResults, Scorer } from '../results.js';
-import { transformationsOf } from '../transformations.js';
-import { counted, decimal, grouped, listed, percent, procedureTitle, transformationTitle } from '../wording.js';
+import { methodsOf } from '../methods.js';
+import { counted, decimal, grouped, listed, percent, procedureTitle, methodTitle } from '../wording.js';
 import { figureElement } from './figure-element.js';
 import { methodLabel } from './method-key.js';
 
@@ -23,7 +23,7 @@ export function headlineSection(results: ExperimentResults, figures: ReportFigur
 
 function summary(results: ExperimentResults): string {
   const { runs, dataset, base_model, samples_per_prompt, procedures } = results;
-  const methods = transformationsOf(results).map(transformationTitle);
+  const methods = methodsOf(results).map(methodTitle);
   const strengths = new Set(runs.map((run) => run.target_kl ?? run.beta.normalised)).size;
   const seeds = new Set(runs.map((run) => run.seed)).size;
   return (
@@ -140,9 +140,9 @@ function frontierPanels(results: ExperimentResults, figures: ReportFigures): Htm
     <input type="radio" name="scorer" id="by-judge" />
     <label for="by-judge">By the judge, which nothing trained on</label>
     <ul class="key">
-      ${transformationsOf(results).map((transformation) => html`<li>${methodLabel(results, transformation)}</li>`)}
+      ${methodsOf(results).map((method) => html`<li>${methodLabel(results, method)}</li>`)}
       <li><span class="line solid" aria-hidden="true"></span> exact frontier</li>
-      <li><span class="line dashed" aria-hidden="true"></span> exact optimum of a transformation</li>
+      <li><span class="line dashed" aria-hidden="true"></span> exact optimum of a method</li>
       <li><span class="mark cross" aria-hidden="true">×</span> base policy, best of n samples</li>
     </ul>
     ${panels('proxy')} ${panels('judge')}

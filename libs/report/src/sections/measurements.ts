@@ -1,7 +1,7 @@
 import type { ReportFigures } from '../figures/report-figures.js';
 import { type Html, html } from '../html.js';
 import type { ExperimentResults } from '../results.js';
-import { transformationsOf } from '../transformations.js';
+import { methodsOf } from '../methods.js';
 import { counted, decimal, grouped, halfWidth, percent } from '../wording.js';
 import { figureElement } from './figure-element.js';
 import { methodLabel } from './method-key.js';
@@ -32,7 +32,7 @@ export function trainingSection(results: ExperimentResults, figures: ReportFigur
         runs are averaged over neighbouring iterations.
       </p>
       <ul class="key">
-        ${transformationsOf(results).map((transformation) => html`<li>${methodLabel(results, transformation)}</li>`)}
+        ${methodsOf(results).map((method) => html`<li>${methodLabel(results, method)}</li>`)}
       </ul>
       <div class="panels small">${figures.training.map(({ title, figure }) => figureElement(figure, title))}</div>
     </section>`,

@@ -26,7 +26,7 @@ function klTable(results: ExperimentResults): Html {
       ...runCells(results, run),
       html`<td>${run.target_kl === null ? '–' : compactNumber(run.target_kl)}</td>`,
       html`<td>${compactNumber(run.beta.normalised)}</td>`,
-      html`<td>${compactNumber(run.beta.raw)}</td>`,
+      html`<td>${run.beta.raw === null ? '–' : compactNumber(run.beta.raw)}</td>`,
       ...[run.kl.exact, run.kl.k1, run.kl.k3].map(
         (kl) => html`<td>${withInterval(kl, (value) => decimal(value, 3))}</td>`,
       ),
@@ -60,7 +60,7 @@ function winRateTable(results: ExperimentResults, procedure: string): Html {
 
 function runCells(results: ExperimentResults, run: RunResults): Html[] {
   return [
-    html`<th scope="row" title="${run.name}">${methodLabel(results, run.transformation)}</th>`,
+    html`<th scope="row" title="${run.name}">${methodLabel(results, run.method)}</th>`,
     html`<td>${run.seed}</td>`,
   ];
 }

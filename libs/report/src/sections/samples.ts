@@ -52,6 +52,6 @@ function policyElement(results: ExperimentResults, policy: PolicySample): Html {
 function policyTitle(results: ExperimentResults, runName: string | null): Html {
   const run = results.runs.find((one) => one.name === runName);
   if (run === undefined) return html`Base policy`;
-  return html`${methodLabel(results, run.transformation)}
+  return html`${methodLabel(results, run.method)}
     <span class="detail">KL ${decimal(run.kl.exact.mean, 2)} nats, seed ${run.seed}</span>`;
 }

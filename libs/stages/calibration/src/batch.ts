@@ -27,15 +27,19 @@ export function calibratedRollout(
   basis: CalibrationBasis,
   { transformation, corrected }: RewardCalibration,
 ): CalibratedRollout {
-  const calibratedReward = basis.calibrate(scored.reward!.reward);
+  const { reward } = scored.reward!;
+  const calibratedReward = basis.calibrate(reward);
+  const isRaw = transformation === 'raw';
   return {
     scored,
     calibratedReward,
-    transformedReward: transformEstimate(transformation, calibratedReward, basis.references, {
-      normalised: true,
-      corrected: corrected && basis.source === CalibrationSource.CALIBRATION_SOURCE_PROMPT,
-    }),
-    transformation: transformation.name,
+    transformedReward: isRaw
+      ? reward
+      : transformEstimate(transformation, calibratedReward, basis.references, {
+          normalised: true,
+          corrected: corrected && basis.source === CalibrationSource.CALIBRATION_SOURCE_PROMPT,
+        }),
+    transformation: isRaw ? transformation : transformation.name,
     calibrationVersion: basis.version,
     references: basis.references,
     source: basis.source,

@@ -21,7 +21,8 @@ export interface ReferenceSettings {
 
 /** How rewards are calibrated and transformed. */
 export interface RewardCalibration {
-  readonly transformation: Transformation;
+  /** Of the calibrated reward; or `raw`, where the raw one is learned from as it is, and the calibrated one is only told. */
+  readonly transformation: Transformation | 'raw';
   /** Whether the bias of Φ(Ĉ) that comes of a finite number of references is taken out. */
   readonly corrected: boolean;
 }

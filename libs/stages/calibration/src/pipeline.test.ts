@@ -1,4 +1,5 @@
 import { CalibrationSource, Purpose, type CalibratedRollout } from '@infalign/contracts';
+import { parseTransformation } from '@infalign/core';
 import { outgoing, topics } from '@infalign/rollout-stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CalibrationRun } from './calibration-run.js';
@@ -32,6 +33,12 @@ describe('the calibration stage', () => {
     expect(rewards(calibrated)).toEqual([0.75, 0.375, 0]);
     expect(calibrated.map((one) => one.references)).toEqual([4, 4, 2]);
     expect(calibrated.every((one) => one.source === CALIBRATION_SOURCE_PROMPT)).toBe(true);
+  });
+
+  it('leaves the raw reward as it is where that is learned from, and tells the calibrated one', async () => {
+    const run = calibrationRun({ transform: 'raw' });
+    const { calibrated } = await open({ run }).calibrate([...references('a', [-7, 2]), training('a', 1.5)]);
+    expect(calibrated[0]).toMatchObject({ calibratedReward: 0.5, transformedReward: 1.5, transformation: 'raw' });
   });
 
   it('transforms on the scale of mean 0 and unit variance under the reference policy', async () => {
@@ -242,7 +249,7 @@ describe('a new prompt', () => {
       training('a', 1),
       training('new', 1),
     ]);
-    const { apply, mean, standardDeviation } = pooling.training!.transformation;
+    const { apply, mean, standardDeviation } = parseTransformation('exp:10');
     expect(rewards(calibrated)).toEqual([0.5, 0.5]);
     expect(calibrated[1]!.transformedReward).toBeCloseTo((apply(0.5) - mean) / standardDeviation, 12);
     // The estimate without bias is lower.

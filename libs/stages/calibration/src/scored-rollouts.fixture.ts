@@ -70,7 +70,7 @@ export function calibrationRun(
     references: { window, driftFalseAlarmRate },
     training: {
       referenceRunId: 'run',
-      transformation: parseTransformation(transform),
+      transformation: transform === 'raw' ? transform : parseTransformation(transform),
       corrected: false,
       minimumReferences: 1,
       newPrompts: 'hold',

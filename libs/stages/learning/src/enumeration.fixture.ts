@@ -1,5 +1,5 @@
 import { CalibrationSource, Purpose, type CalibratedRollout } from '@infalign/contracts';
-import { seededRandom, type Transformation } from '@infalign/core';
+import { algorithms, seededRandom, type Algorithm, type Transformation } from '@infalign/core';
 import {
   createLanguageModel,
   initialWeights,
@@ -7,7 +7,7 @@ import {
   type LanguageModelConfig,
   type Weights,
 } from '@infalign/language-model';
-import { createPpoLearner, type KlStrength, type PpoLearner, type PpoSettings } from './ppo-learner.js';
+import { createPolicyLearner, type KlStrength, type PolicyLearner, type LearningSettings } from './policy-learner.js';
 
 const endOfText = 17;
 const promptTokens = [
@@ -127,20 +127,23 @@ export function exactBestOfNWinRate(task: EnumeratedTask, probabilities: Table, 
 
 /** How the task's policy is trained. */
 export interface Training {
-  readonly settings: PpoSettings;
+  readonly algorithm: Algorithm;
+  readonly settings: LearningSettings;
   readonly klStrength: KlStrength;
   readonly rolloutsPerPrompt: number;
   readonly seed: number;
 }
 
-/** Samples of the policy with their exact calibrated and transformed rewards. */
+/** Samples of the policy that the algorithm learns from, with their exact calibrated and transformed rewards. */
 export function sampledRollouts(
   task: EnumeratedTask,
-  policy: LanguageModel,
+  learning: LanguageModel,
   transformation: Transformation,
-  { seed, rolloutsPerPrompt }: Pick<Training, 'seed' | 'rolloutsPerPrompt'>,
+  { algorithm, seed, rolloutsPerPrompt }: Pick<Training, 'algorithm' | 'seed' | 'rolloutsPerPrompt'>,
   iteration: number,
 ): CalibratedRollout[] {
+  const isOnPolicy = algorithms[algorithm].learnsFrom === 'policy';
+  const policy = isOnPolicy ? learning : task.reference;
   const requests = promptTokens.flatMap((tokens, prompt) =>
     Array.from({ length: rolloutsPerPrompt }, (_, index) => ({
       promptTokens: tokens,
@@ -160,7 +163,7 @@ export function sampledRollouts(
             runId: 'enumeration',
             promptId: String(prompt),
             purpose: Purpose.PURPOSE_TRAINING,
-            policyVersion: iteration,
+            policyVersion: isOnPolicy ? iteration : 0,
             sampleIndex: index % rolloutsPerPrompt,
             batchId: String(iteration),
             batchRollouts: requests.length,
@@ -185,12 +188,12 @@ export function sampledRollouts(
 }
 
 /** A learner on the task's policy, at its beginning. */
-export function learnerOf(task: EnumeratedTask, training: Training): { learner: PpoLearner; policy: LanguageModel } {
+export function learnerOf(task: EnumeratedTask, training: Training): { learner: PolicyLearner; policy: LanguageModel } {
   const policy = createLanguageModel(config, task.weights);
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
-  const { settings, klStrength, seed } = training;
-  const parts = { policy, adam, reference: task.reference, settings, klStrength, seed };
-  return { learner: createPpoLearner(parts), policy };
+  const { algorithm, settings, klStrength, seed } = training;
+  const parts = { algorithm, policy, adam, reference: task.reference, settings, klStrength, seed };
+  return { learner: createPolicyLearner(parts), policy };
 }
 
 /** Trains to the end. @returns the policy's exact probabilities */

@@ -1,5 +1,14 @@
 import '@tensorflow/tfjs-node';
-import { exponentialTransformation, identityTransformation, type Transformation } from '@infalign/core';
+import {
+  algorithms,
+  betaForKl,
+  exponentialTransformation,
+  identityTransformation,
+  normalisedBeta,
+  rawBeta,
+  type Algorithm,
+  type Transformation,
+} from '@infalign/core';
 import { describe, expect, it } from 'vitest';
 import {
   enumeratedTask,
@@ -9,10 +18,10 @@ import {
   trainedProbabilities,
   type Table,
 } from './enumeration.fixture.js';
-import type { PpoSettings } from './ppo-learner.js';
+import type { LearningSettings } from './policy-learner.js';
 
 const task = enumeratedTask(1);
-const settings: PpoSettings = {
+const settings: LearningSettings = {
   iterations: 200,
   epochs: 1,
   minibatches: 2,
@@ -34,28 +43,80 @@ const measures = (probabilities: Table) => ({
   bestOf4WinRate: exactBestOfNWinRate(task, probabilities, 4),
 });
 
-const cases: [string, Transformation, number, Partial<PpoSettings>][] = [
-  ['identity, against the other rollouts', identityTransformation, 1, {}],
-  ['exp:10, against the value head', exponentialTransformation(10), 2, { advantages: 'value' }],
+interface Case {
+  readonly algorithm: Algorithm;
+  readonly transformation: Transformation;
+  /** β, on the scale of the normalised transformation. */
+  readonly beta: number;
+  readonly change?: Partial<LearningSettings>;
+}
+
+const cases: [string, Case][] = [
+  [
+    'PPO on the identity, against the other rollouts',
+    { algorithm: 'ppo', transformation: identityTransformation, beta: 1 },
+  ],
+  [
+    'PPO on exp:10, against the value head',
+    { algorithm: 'ppo', transformation: exponentialTransformation(10), beta: 2, change: { advantages: 'value' } },
+  ],
+  ['RLOO on the identity', { algorithm: 'rloo', transformation: identityTransformation, beta: 1 }],
+  // Its optimum is that of the identity: see rewardOfMethod.
+  ['IPO', { algorithm: 'ipo', transformation: identityTransformation, beta: 1 }],
 ];
 
-describe('PPO on a task of 307 responses a prompt', () => {
-  it.each(cases)('lands on the exact optimum: %s', { timeout: 240_000 }, (_, transformation, beta, change) => {
+/** The β that an algorithm is given for a normalised one. */
+function ownBeta({ algorithm, transformation, beta }: Case): number {
+  return algorithms[algorithm].takesRewards ? beta : rawBeta(transformation, beta);
+}
+
+describe('on a task of 307 responses a prompt', () => {
+  it.each(cases)('lands on the exact optimum: %s', { timeout: 240_000 }, (_, each) => {
+    const { algorithm, transformation, beta, change } = each;
     const optimum = measures(optimalProbabilities(task, transformation, beta));
-    const training = { settings: { ...settings, ...change }, klStrength: { beta }, rolloutsPerPrompt: 256, seed: 1 };
+    const training = {
+      algorithm,
+      settings: { ...settings, ...change },
+      klStrength: { beta: ownBeta(each) },
+      rolloutsPerPrompt: 256,
+      seed: 1,
+    };
     const trained = measures(trainedProbabilities(task, transformation, training));
     expect(Math.abs(trained.kl - optimum.kl)).toBeLessThan(tolerance);
     expect(Math.abs(trained.winRate - optimum.winRate)).toBeLessThan(tolerance);
     expect(Math.abs(trained.bestOf4WinRate - optimum.bestOf4WinRate)).toBeLessThan(tolerance);
   });
 
-  it.each(cases)('would miss it by far with a β that is off by a fifth: %s', (_, transformation, beta) => {
+  it.each(cases)('would miss it by far with a β that is off by a fifth: %s', (_, { transformation, beta }) => {
     const optimum = measures(optimalProbabilities(task, transformation, beta));
     for (const factor of [0.8, 1.2]) {
       const other = measures(optimalProbabilities(task, transformation, factor * beta));
       expect(Math.abs(other.kl - optimum.kl)).toBeGreaterThan(5 * tolerance);
     }
   });
+
+  it.each<Algorithm>(['grpo', 'dpo', 'bonbon'])(
+    'gains by %s what a KL allows, and no more',
+    { timeout: 240_000 },
+    (algorithm) => {
+      const training = {
+        algorithm,
+        settings: { ...settings, iterations: 120 },
+        klStrength: { targetKl: 0.3, initialBeta: algorithm === 'bonbon' ? 0.7 : 0.5 },
+        rolloutsPerPrompt: 128,
+        seed: 1,
+      };
+      const { kl, winRate } = measures(trainedProbabilities(task, identityTransformation, training));
+      expect(kl).toBeGreaterThan(0.2);
+      expect(kl).toBeLessThan(0.4);
+      const beta = normalisedBeta(identityTransformation, betaForKl(identityTransformation, kl));
+      // The limit is for rewards without ties; the task's own, with ties, is the optimum of the identity at the same KL or below.
+      expect(winRate - 0.5).toBeLessThan(
+        measures(optimalProbabilities(task, identityTransformation, beta * 0.9)).winRate - 0.5,
+      );
+      expect(winRate).toBeGreaterThan(0.6);
+    },
+  );
 
   it('is measured exactly: the reference policy has no KL and wins half', () => {
     const reference = measures(task.referenceProbabilities);

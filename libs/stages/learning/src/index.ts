@@ -1,3 +1,4 @@
+export { learningAlgorithms } from './algorithms/index.js';
 export {
   learnerName,
   learningWorker,
@@ -7,11 +8,11 @@ export {
 } from './pipeline.js';
 export type { ReadPositions } from './rollout-buffer.js';
 export {
-  createPpoLearner,
+  createPolicyLearner,
   type KlStrength,
-  type PpoLearner,
-  type PpoLearnerParts,
-  type PpoSettings,
-  type PpoSnapshot,
-} from './ppo-learner.js';
+  type PolicyLearner,
+  type PolicyLearnerParts,
+  type LearningSettings,
+  type LearnerSnapshot,
+} from './policy-learner.js';
 export { learningService, type LearningServiceOptions } from './service.js';

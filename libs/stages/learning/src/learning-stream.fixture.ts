@@ -21,7 +21,7 @@ import {
   type Worker,
 } from '@infalign/rollout-stream';
 import { learnerName, learningWorker, policyVersionOf } from './pipeline.js';
-import { createPpoLearner, type PpoSettings, type PpoSnapshot } from './ppo-learner.js';
+import { createPolicyLearner, type LearningSettings, type LearnerSnapshot } from './policy-learner.js';
 import type { ReadPositions } from './rollout-buffer.js';
 
 const config: LanguageModelConfig = {
@@ -44,7 +44,7 @@ const promptsPerIteration = 3;
 const rolloutsPerPrompt = 4;
 /** Rollouts of an iteration. */
 export const rolloutsPerIteration = promptsPerIteration * rolloutsPerPrompt;
-const settings: PpoSettings = {
+const settings: LearningSettings = {
   iterations,
   epochs: 1,
   minibatches: 2,
@@ -88,7 +88,7 @@ const baseWeights = initialWeights(config, ['language-model'], 1);
 
 /** A learner's checkpoint. */
 interface Stored {
-  readonly snapshot: PpoSnapshot;
+  readonly snapshot: LearnerSnapshot;
   readonly history: readonly LearningStatistics[];
   readonly positions: ReadPositions;
 }
@@ -142,7 +142,7 @@ export async function startLearning(partitions: number, maxStaleness = 0): Promi
       models.push(policy, reference);
       const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
       const klStrength = { targetKl: 0.3, initialBeta: 1 };
-      const learner = createPpoLearner({ policy, adam, reference, settings, klStrength, seed: 5 });
+      const learner = createPolicyLearner({ algorithm: 'ppo', policy, adam, reference, settings, klStrength, seed: 5 });
       const latest = (await announced()).at(-1);
       const stored = latest && checkpoints.get(`${latest.checkpoint}/${latest.contentHash}`)!;
       if (stored) learner.restore(stored.snapshot);
@@ -240,7 +240,7 @@ function calibratedRollouts(request: SamplingRequest, weights: Weights): Calibra
 }
 
 /** Of all that a learner's future depends on. */
-function hashOf({ weights, optimiser, ...rest }: PpoSnapshot): string {
+function hashOf({ weights, optimiser, ...rest }: LearnerSnapshot): string {
   const hash = createHash('sha256').update(JSON.stringify([rest, optimiser.steps]));
   for (const arrays of [weights, optimiser.moments]) {
     for (const [name, { data }] of arrays)

@@ -15,7 +15,7 @@ import {
   type TopicReader,
   type Worker,
 } from '@infalign/rollout-stream';
-import type { PpoLearner } from './ppo-learner.js';
+import type { PolicyLearner } from './policy-learner.js';
 import { createRolloutBuffer, type ReadPositions } from './rollout-buffer.js';
 
 /** Where a checkpoint was published. */
@@ -29,7 +29,7 @@ export interface PublishedCheckpoint {
 /** What a learner needs beside its learner. */
 export interface LearningWorkerOptions {
   readonly runId: string;
-  readonly learner: PpoLearner;
+  readonly learner: PolicyLearner;
   /** Iterations the run has. */
   readonly iterations: number;
   /** How many updates old a rollout may be when it is learned from; 0 is on-policy. */

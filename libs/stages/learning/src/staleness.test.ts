@@ -31,7 +31,7 @@ describe('PPO on rollouts of earlier policies', () => {
   it('lands near the exact optimum, three updates behind', { timeout: 240_000 }, () => {
     const staleness = 3;
     const beta = 1;
-    const training = { settings, klStrength: { beta }, rolloutsPerPrompt: 128, seed: 1 };
+    const training = { algorithm: 'ppo', settings, klStrength: { beta }, rolloutsPerPrompt: 128, seed: 1 } as const;
     const { learner, policy } = learnerOf(task, training);
     const sample = (iteration: number) => sampledRollouts(task, policy, identityTransformation, training, iteration);
     // What is learned from is what was sampled three updates before, under the version of then.

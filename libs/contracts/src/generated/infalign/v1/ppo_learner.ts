@@ -33,7 +33,7 @@ export interface StartRunRequest {
   /** The experiment file, as text. */
   experiment: string;
   /**
-   * Name of the experiment's step that the run carries out, such as `runs/identity-kl-0.5-seed-1` or `references/training`;
+   * Name of the experiment's step that the run carries out, such as `runs/ppo-identity-kl-0.5-seed-1` or `references/training`;
    * not empty.
    */
   step: string;

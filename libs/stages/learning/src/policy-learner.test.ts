@@ -5,10 +5,10 @@ import { identityTransformation, InputError } from '@infalign/core';
 import type { LanguageModel } from '@infalign/language-model';
 import { describe, expect, it } from 'vitest';
 import { enumeratedTask, learnerOf, sampledRollouts, type Training } from './enumeration.fixture.js';
-import type { PpoLearner, PpoSettings } from './ppo-learner.js';
+import type { PolicyLearner, LearningSettings } from './policy-learner.js';
 
 const task = enumeratedTask(2);
-const settings: PpoSettings = {
+const settings: LearningSettings = {
   iterations: 8,
   epochs: 2,
   minibatches: 2,
@@ -23,6 +23,7 @@ const settings: PpoSettings = {
   advantages: 'value',
 };
 const training: Training = {
+  algorithm: 'ppo',
   settings,
   klStrength: { targetKl: 0.3, initialBeta: 1 },
   rolloutsPerPrompt: 16,
@@ -32,7 +33,7 @@ const training: Training = {
 const rolloutsFor = (policy: LanguageModel, iteration: number) =>
   sampledRollouts(task, policy, identityTransformation, training, iteration);
 
-function learn({ learner, policy }: { learner: PpoLearner; policy: LanguageModel }, iterations: number) {
+function learn({ learner, policy }: { learner: PolicyLearner; policy: LanguageModel }, iterations: number) {
   return Array.from({ length: iterations }, () => learner.learn(rolloutsFor(policy, learner.iteration)));
 }
 
@@ -42,7 +43,7 @@ function altered(rollouts: CalibratedRollout[], index: number, change: (rollout:
   return copy;
 }
 
-describe('createPpoLearner', () => {
+describe('createPolicyLearner', () => {
   it('gives the same bytes and statistics for the same seed, and others for another', () => {
     const [one, same, other] = [training, training, { ...training, seed: 6 }].map((each) => learnerOf(task, each));
     const statistics = learn(one!, 2);

@@ -1,6 +1,0 @@
-import type { ExperimentResults } from './results.js';
-
-/** The transformations of an experiment, in the order of its runs: the order of colours, of legends and of shapes. */
-export function transformationsOf(results: ExperimentResults): string[] {
-  return [...new Set(results.runs.map((run) => run.transformation))];
-}

@@ -1,0 +1,240 @@
+import type { CalibratedRollout, LearningStatistics } from '@infalign/contracts';
+import { estimateKl, seededRandom, shuffled, type Algorithm, type KlEstimate } from '@infalign/core';
+import type { AdamSettings, LanguageModel, OptimiserState, Sequence, Weights } from '@infalign/language-model';
+import {
+  clippedImportanceWeights,
+  initialTargetKlState,
+  linearSchedule,
+  offPolicyKl,
+  updateTargetKl,
+  type TargetKlState,
+} from '@infalign/rl';
+import type { LearningExample } from './algorithms/algorithm.js';
+import { learningAlgorithms } from './algorithms/index.js';
+import type { PpoSettings } from './algorithms/ppo.js';
+import { flattened, learningRollouts, type LearningRollout } from './batch.js';
+
+/** How a policy learns. */
+export interface LearningSettings extends PpoSettings {
+  /** Iterations of the whole run: the learning rate rises over the first tenth of them, then decays linearly to zero. */
+  readonly iterations: number;
+  /** Passes over the rollouts of an iteration. */
+  readonly epochs: number;
+  /** Optimiser steps a pass. */
+  readonly minibatches: number;
+  /** Of the iteration in which it is highest. */
+  readonly learningRate: number;
+  /** Gradients are clipped to this global norm. */
+  readonly maxGradientNorm: number;
+  /** Importance weights of tokens that an earlier policy has sampled are cut off here; at least 1. */
+  readonly maxImportanceWeight: number;
+}
+
+/**
+ * Share of a run's iterations over which the learning rate rises. Adam's first steps have the full learning rate in every
+ * weight, however noisy the gradient: without a warm-up they are a KL in no direction, which training hardly sheds again.
+ */
+const warmupShare = 0.1;
+
+/** The KL strength, on the scale of the normalised transformation. */
+export type KlStrength =
+  | { readonly beta: number }
+  /** β is moved until the KL is the target; it begins with the one whose exact optimum has that KL. */
+  | { readonly targetKl: number; readonly initialBeta: number };
+
+/** What a learner is made of. */
+export interface PolicyLearnerParts {
+  readonly algorithm: Algorithm;
+  /** The policy, which learns; with a value head where advantages are taken from it. */
+  readonly policy: LanguageModel;
+  readonly adam: AdamSettings;
+  /** πref. Never changes. */
+  readonly reference: LanguageModel;
+  readonly settings: LearningSettings;
+  readonly klStrength: KlStrength;
+  /** Seeds the order in which rollouts are learned from. */
+  readonly seed: number;
+}
+
+/** All that a learner's future depends on, beside what it is made of. */
+export interface LearnerSnapshot {
+  /** Iterations done. */
+  readonly iteration: number;
+  readonly weights: Weights;
+  readonly optimiser: OptimiserState;
+  /** Null where β is fixed. Plain data. */
+  readonly targetKl: TargetKlState | null;
+}
+
+/** What an iteration did, apart from how its rollouts came. */
+export type IterationStatistics = Omit<LearningStatistics, 'staleness' | 'dropped'>;
+
+/** Trains one policy, iteration by iteration. */
+export interface PolicyLearner {
+  /** Iterations done. */
+  readonly iteration: number;
+  /**
+   * One iteration: epochs × minibatches optimiser steps on the rollouts. Those that another policy than this one as it is now has
+   * sampled are learned from by importance, where the algorithm samples from the policy.
+   *
+   * @throws InputError if a record is incomplete or not finite, temperatures differ, or a prompt has fewer rollouts than the
+   *   algorithm compares
+   */
+  learn(rollouts: readonly CalibratedRollout[]): IterationStatistics;
+  snapshot(): LearnerSnapshot;
+  /** Goes back, or on, to a snapshot: what is learned from there is what would have been learned without a break. */
+  restore(snapshot: LearnerSnapshot): void;
+}
+
+/** A learner of the KL-regularised objective E[R_Φ] − β·KL(π ‖ πref) (InfAlign, arXiv 2412.19792, Eq. 4). */
+export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
+  const { policy, adam, reference, settings, klStrength, seed } = parts;
+  const algorithm = learningAlgorithms[parts.algorithm](settings);
+  const { loss } = algorithm;
+  const trainer = policy.trainer(loss, adam);
+  const schedule = {
+    peak: 1,
+    final: 0,
+    warmupSteps: Math.floor(warmupShare * settings.iterations),
+    totalSteps: settings.iterations,
+  };
+  let iteration = 0;
+  let targetKl =
+    'targetKl' in klStrength
+      ? initialTargetKlState(klStrength.targetKl, klStrength.initialBeta, settings.iterations)
+      : null;
+  return {
+    get iteration() {
+      return iteration;
+    },
+    learn(records) {
+      const rollouts = learningRollouts(records);
+      const sequences = rollouts.map((rollout) => rollout.sequence);
+      const { temperature } = sequences[0]!;
+      const referenceLogProbs = reference.responseLogProbs(sequences, temperature);
+      const relativeRate = linearSchedule(iteration, schedule);
+      const behaviour = sequences.map((sequence) => sequence.logProbs);
+      const isOnPolicy = sequences.every(({ policyVersion }) => policyVersion === iteration);
+      const logProbs: readonly ArrayLike<number>[] = isOnPolicy
+        ? behaviour
+        : policy.responseLogProbs(sequences, temperature);
+      const kl = isOnPolicy
+        ? responseKl(logRatios(behaviour, referenceLogProbs))
+        : only(offPolicyKl(policy.tokenKl(reference, sequences, temperature), logRatios(logProbs, behaviour)));
+      if (targetKl) targetKl = updateTargetKl(targetKl, kl.k3, relativeRate);
+      const beta = 'beta' in klStrength ? klStrength.beta : targetKl!.beta;
+      const examples = algorithm.examples({
+        rollouts,
+        logProbs,
+        referenceLogProbs,
+        importanceWeights: isOnPolicy
+          ? undefined
+          : logProbs.map((own, index) =>
+              clippedImportanceWeights(own, behaviour[index]!, settings.maxImportanceWeight),
+            ),
+        values: algorithm.needsValues ? policy.values(sequences) : undefined,
+        beta,
+      });
+
+      const steps: Readonly<Record<string, number>>[] = [];
+      for (let epoch = 0; epoch < settings.epochs; epoch++) {
+        const order = shuffled(examples, seededRandom('ppo-order', seed, iteration, epoch));
+        for (const minibatch of split(order, settings.minibatches)) {
+          const { sequences: together, inputs } = batchOf(minibatch, Object.keys(loss.inputs));
+          steps.push(
+            trainer.step(together, inputs, {
+              learningRate: relativeRate * settings.learningRate,
+              maxGradientNorm: settings.maxGradientNorm,
+              temperature,
+            }),
+          );
+        }
+      }
+      if (targetKl && targetKl.displacementScale !== 1) {
+        policy.load(scaledDisplacement(policy.weights(), reference.weights(), targetKl.displacementScale));
+      }
+      iteration++;
+      const meanOf = (value: (rollout: LearningRollout) => number): number => mean(rollouts.map(value));
+      return {
+        iteration,
+        rollouts: rollouts.length,
+        meanReward: meanOf((rollout) => rollout.rawReward),
+        meanCalibratedReward: meanOf((rollout) => rollout.calibratedReward),
+        meanTransformedReward: meanOf((rollout) => rollout.transformedReward),
+        kl: kl.k1,
+        beta,
+        clipFraction: mean(steps.map((step) => step['clipFraction'] ?? 0)),
+        policyLoss: mean(steps.map((step) => step['policyLoss'] ?? step['loss']!)),
+        valueLoss: mean(steps.map((step) => step['valueLoss'] ?? 0)),
+        gradientNorm: mean(steps.map((step) => step['gradientNorm']!)),
+        responseTokens: mean(behaviour.map(({ length }) => length)),
+      };
+    },
+    snapshot: () => ({ iteration, weights: policy.weights(), optimiser: trainer.optimiserState(), targetKl }),
+    restore(snapshot) {
+      policy.load(snapshot.weights);
+      trainer.load(snapshot.optimiser);
+      iteration = snapshot.iteration;
+      targetKl = snapshot.targetKl;
+    },
+  };
+}
+
+/** What a training step is given: of pairs the better responses first, then the worse ones in the same order. */
+function batchOf(
+  examples: readonly LearningExample<string>[],
+  names: readonly string[],
+): { readonly sequences: Sequence[]; readonly inputs: Record<string, Float32Array> } {
+  const places = examples[0]!.sequences.map((_, place) => place);
+  const inEachPlace = <Item>(pick: (example: LearningExample<string>, place: number) => Item | undefined): Item[] =>
+    places.flatMap((place) => examples.map((example) => pick(example, place)).filter((item) => item !== undefined));
+  return {
+    sequences: inEachPlace(({ sequences }, place) => sequences[place]),
+    inputs: Object.fromEntries(
+      names.map((name) => [name, flattened(inEachPlace(({ inputs }, place) => inputs[name]![place]))]),
+    ),
+  };
+}
+
+/** log π − log μ of every token. */
+function logRatios(logProbs: readonly ArrayLike<number>[], others: readonly ArrayLike<number>[]): Float64Array[] {
+  return logProbs.map((own, index) => Float64Array.from(own, (logProb, token) => logProb - others[index]![token]!));
+}
+
+/**
+ * KL(π ‖ πref) in nats a response, estimated at every token and added up: by the chain rule of the KL as unbiased as an
+ * estimate from whole responses, and as k3 of far lower variance.
+ */
+function responseKl(logRatios: readonly Float64Array[]): KlEstimate {
+  const { k1, k3 } = estimateKl(logRatios.flatMap((each) => [...each]));
+  const tokens = logRatios.reduce((sum, { length }) => sum + length, 0) / logRatios.length;
+  return { k1: tokens * k1, k3: tokens * k3 };
+}
+
+/** One estimate in place of either. */
+function only(kl: number): KlEstimate {
+  return { k1: kl, k3: kl };
+}
+
+/** The weights moved along the line from those of the reference; those that it lacks (a value head) stay. */
+function scaledDisplacement(weights: Weights, reference: Weights, scale: number): Weights {
+  return new Map(
+    [...weights].map(([name, { shape, data }]) => {
+      const origin = reference.get(name)?.data;
+      const moved = origin ? data.map((weight, index) => origin[index]! + scale * (weight - origin[index]!)) : data;
+      return [name, { shape, data: moved }];
+    }),
+  );
+}
+
+/** `parts` runs of neighbours, as equal in length as can be; never an empty one. */
+function split<Item>(order: readonly Item[], parts: number): Item[][] {
+  const count = Math.min(parts, order.length);
+  return Array.from({ length: count }, (_, part) =>
+    order.slice(Math.floor((part * order.length) / count), Math.floor(((part + 1) * order.length) / count)),
+  );
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
