@@ -2,9 +2,11 @@ import { seededRandom, shuffled } from '@infalign/core';
 import type { PreferencePair } from '@infalign/datasets';
 import {
   createLanguageModel,
+  judgedSequence,
   withHeads,
   type LanguageModelConfig,
   type Loss,
+  type Sequence,
   type Weights,
 } from '@infalign/language-model';
 import { linearSchedule, preferenceLoss } from '@infalign/rl';
@@ -60,10 +62,7 @@ export async function trainRewardModel(options: {
       const batch = order.pairs.slice(start, start + training.batch);
       const { loss } = trainer.step(
         // The chosen responses first, then the rejected ones in the same order.
-        [
-          ...batch.map(({ promptTokens, chosen }) => ({ promptTokens, responseTokens: chosen })),
-          ...batch.map(({ promptTokens, rejected }) => ({ promptTokens, responseTokens: rejected })),
-        ],
+        judgedPairs(config, batch).flat(),
         {},
         {
           learningRate: linearSchedule(index, {
@@ -83,4 +82,15 @@ export async function trainRewardModel(options: {
   const weights = model.weights();
   model.dispose();
   return { weights, trainingLoss };
+}
+
+/** What a reward model reads of pairs: the chosen responses, and the rejected ones in the same order. */
+export function judgedPairs(
+  config: LanguageModelConfig,
+  pairs: readonly PreferencePair[],
+): [chosen: Sequence[], rejected: Sequence[]] {
+  return [
+    pairs.map(({ promptTokens, chosen }) => judgedSequence(config, { promptTokens, responseTokens: chosen })),
+    pairs.map(({ promptTokens, rejected }) => judgedSequence(config, { promptTokens, responseTokens: rejected })),
+  ];
 }

@@ -86,7 +86,8 @@ export function parseMethod(text: string): Method {
  * What a method trains on at a strength, and with which β it begins.
  *
  * - With a transformation, a KL gives the β whose exact optimum has it.
- * - With the raw reward, a KL gives the β that has it where rewards are normal with unit variance: KL = 1/(2β²).
+ * - With the raw reward, whose scale is not known, a KL gives the β in standard deviations of it that has the KL where rewards
+ *   are normal: KL = 1/(2β²).
  * - IPO's optimum on the order of rewards is that of the identity: its β (there τ) is the raw one of it (Azar et al., §5). DPO
  *   begins with the same.
  * - BoNBoN distils the best of n = 1 + 1/β, as `log` does at the raw β.

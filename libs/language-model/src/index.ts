@@ -1,3 +1,4 @@
+export { judgedSequence } from './judged-sequence.js';
 export { adapterFiles, readAdapters } from './adapters/adapter-files.js';
 export { merged } from './adapters/merged.js';
 export { openAdapters } from './adapters/open-adapters.js';

@@ -1,6 +1,6 @@
 import '@tensorflow/tfjs-node';
 import { memory } from '@tensorflow/tfjs-core';
-import type { CheckpointStore } from '@infalign/checkpoint';
+import { decodeSafetensors, type CheckpointStore } from '@infalign/checkpoint';
 import type { PolicyVersion } from '@infalign/contracts';
 import {
   runToQuiescence,
@@ -10,20 +10,21 @@ import {
   type RolloutStream,
   type Worker,
 } from '@infalign/rollout-stream';
+import type { Experiment } from '@infalign/run-config';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runIdOf, stepNames } from './experiment-steps.js';
+import { policyRuns, runIdOf, stepNames } from './experiment-steps.js';
 import { learningHistory, learningRun, type LearningRun } from './learning-run.js';
 import { createModelCache, type ModelCache } from './model-cache.js';
 import type { PipelineRun } from './pipeline-run.js';
 import { followRuns, type Runs } from './runs.js';
 import { assembleCalibration, assembleSampling, assembleScoring } from './stages.js';
 import { startRun } from './start-run.js';
-import { policyStep, tinyExperiment, tinyWorkplace, type TinyWorkplace } from './tiny-experiment.fixture.js';
+import { tinyExperiment, tinyWorkplace, type TinySettings, type TinyWorkplace } from './tiny-experiment.fixture.js';
 import { carryOutRuns } from './tiny-run.fixture.js';
 
-const experiment = tinyExperiment();
-const policies = `${policyStep}/policies`;
-
+let experiment: Experiment;
+let policyStep: string;
+let policies: string;
 let workplace: TinyWorkplace;
 let stream: RolloutStream;
 let store: CheckpointStore;
@@ -33,7 +34,10 @@ let models: ModelCache;
 let stages: Worker[];
 const learners: LearningRun[] = [];
 
-beforeEach(async () => {
+async function setUp(settings?: TinySettings): Promise<void> {
+  experiment = tinyExperiment(settings);
+  policyStep = policyRuns(experiment)[0]!.name;
+  policies = `${policyStep}/policies`;
   workplace = tinyWorkplace();
   ({ store } = workplace);
   stream = await workplace.open();
@@ -49,13 +53,17 @@ beforeEach(async () => {
     await stageWorker(stream, assembleScoring(parts)),
     await stageWorker(stream, assembleCalibration(parts)),
   ];
-});
-afterEach(async () => {
+}
+
+async function tearDown(): Promise<void> {
   for (const worker of [...learners.splice(0), ...stages]) await worker.close();
   await runs.close();
   models.dispose();
   await workplace.remove();
-});
+}
+
+beforeEach(() => setUp());
+afterEach(tearDown);
 
 /** A learner of the run; the store may be one that does something at the right moment. */
 async function begin(own: CheckpointStore = store): Promise<LearningRun> {
@@ -73,6 +81,17 @@ async function learnToTheEnd(learner: LearningRun): Promise<void> {
 
 async function announced(): Promise<PolicyVersion[]> {
   return (await runs.versions(run.record.runId)).filter(({ version }) => version > 0);
+}
+
+/** What a run of the same experiment announces that nothing disturbs. */
+async function undisturbed(): Promise<PolicyVersion[]> {
+  const other = tinyWorkplace();
+  try {
+    const { records } = await carryOutRuns(await other.open(), other.store, experiment);
+    return (records['policy.versions'] as PolicyVersion[]).filter(({ version }) => version > 0);
+  } finally {
+    await other.remove();
+  }
 }
 
 describe('learningRun', () => {
@@ -130,14 +149,52 @@ describe('learningRun', () => {
     }
     expect(versions).toEqual([0, 1, 2, 3]);
     expect(second.history()).toHaveLength(3);
-    const other = tinyWorkplace();
-    try {
-      const { records } = await carryOutRuns(await other.open(), other.store, experiment);
-      const undisturbed = (records['policy.versions'] as PolicyVersion[]).filter(({ version }) => version > 0);
-      expect(await announced()).toEqual(undisturbed);
-    } finally {
-      await other.remove();
+    expect(await announced()).toEqual(await undisturbed());
+  });
+
+  it('goes on with its critic, which begins as the reward model, as it was', async () => {
+    await tearDown();
+    await setUp({ advantages: 'critic' });
+    const first = await begin();
+    await supply();
+    await first.advance();
+    const { files } = await store.read(`${policyStep}/learner/version-1`);
+    expect([...files.keys()].sort()).toEqual([
+      'critic-optimiser.safetensors',
+      'critic.safetensors',
+      'optimiser.safetensors',
+    ]);
+    const embedding = (name: string, file: string) =>
+      store.read(name).then((each) => decodeSafetensors(each.files.get(file)!, name).get('model.embed_tokens.weight')!);
+    const distance = async (name: string): Promise<number> => {
+      const own = await embedding(`${policyStep}/learner/version-1`, 'critic.safetensors');
+      const other = await embedding(name, 'model.safetensors');
+      return Math.max(...own.data.map((value, index) => Math.abs(value - other.data[index]!)));
+    };
+    // A few steps of Adam at 1e-3 away from the reward model, and nowhere near the base policy.
+    expect(await distance(run.record.rewardModel!.name)).toBeLessThan(0.02);
+    expect(await distance(run.record.basePolicy!.name)).toBeGreaterThan(0.2);
+    const second = await begin();
+    await learnToTheEnd(second);
+    expect(second.history().every(({ valueLoss }) => valueLoss > 0)).toBe(true);
+    expect(await announced()).toEqual(await undisturbed());
+  });
+
+  it('learns from rollouts of the base policy alone, all of them asked for at once', async () => {
+    await tearDown();
+    await setUp({ method: 'dpo' });
+    await learnToTheEnd(await begin());
+    const asked: { readonly batchId: string; readonly policyVersion: number }[] = [];
+    for await (const { value } of stream.readAll(topics.samplingRequests)) {
+      if (value.runId === run.record.runId) asked.push(value);
     }
+    expect(asked).toHaveLength(9);
+    expect(asked.every(({ policyVersion }) => policyVersion === 0)).toBe(true);
+    expect(new Set(asked.map(({ batchId }) => batchId.split('/')[0]))).toEqual(
+      new Set(['training-1', 'training-2', 'training-3']),
+    );
+    expect(await announced()).toHaveLength(3);
+    expect(await store.list(policies)).toEqual([`${policies}/version-2`, `${policies}/version-3`]);
   });
 
   it('deletes nothing that its successor has published, however late it deletes what is outdated', async () => {

@@ -1,7 +1,7 @@
 import type { LearningStatistics, PolicyVersion } from '@infalign/contracts';
 import { decodeSafetensors, encodeSafetensors, type CheckpointStore } from '@infalign/checkpoint';
 import { parseMethod } from '@infalign/core';
-import { createLanguageModel, pretrainedFiles, withHeads } from '@infalign/language-model';
+import { createLanguageModel, pretrainedFiles, withHeads, type Weights } from '@infalign/language-model';
 import type { RolloutStream, Worker } from '@infalign/rollout-stream';
 import {
   createPolicyLearner,
@@ -24,6 +24,8 @@ import { modelOf, type StoredModel } from './stored-model.js';
 interface LearnerState {
   readonly snapshot: Pick<LearnerSnapshot, 'iteration' | 'targetKl'> & { readonly optimiserSteps: number };
   readonly positions: ReadPositions;
+  /** Optimiser steps of the critic, where there is one. */
+  readonly criticSteps?: number;
 }
 
 /** Points from a policy's checkpoint to the state of the learner that made it. */
@@ -59,7 +61,9 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const { iterations } = experiment.ppo;
   const base = modelOf(await store.read(record.basePolicy!.name, record.basePolicy!.contentHash), 'base policy');
   const prompts = await runs.prompts(run);
-  const { learner, dispose } = createLearner(run, base);
+  const { valuesFrom } = learningAlgorithms[parseMethod(run.policyRun.method).algorithm](experiment.ppo);
+  const critic = valuesFrom === 'critic' ? await readRewardModel(run, store) : undefined;
+  const { learner, dispose } = createLearner(run, base, { valuesFrom, critic });
   // Without its weights, which the learner holds where it computes.
   const described: StoredModel = { ...base, weights: new Map() };
   // Before the version announced last is looked up: after it, no earlier learner of this run announces another one.
@@ -118,27 +122,34 @@ function folderOf({ record }: PipelineRun): string {
   return [record.checkpoints, record.step].filter((part) => part !== '').join('/');
 }
 
+/** The reward model, which a critic begins as. */
+async function readRewardModel({ record: { rewardModel } }: PipelineRun, store: CheckpointStore): Promise<StoredModel> {
+  return modelOf(await store.read(rewardModel!.name, rewardModel!.contentHash), 'reward model');
+}
+
 function createLearner(
   { experiment, policyRun }: PipelineRun,
   base: StoredModel,
+  values: { readonly valuesFrom: 'policy' | 'critic' | undefined; readonly critic: StoredModel | undefined },
 ): { readonly learner: PolicyLearner; readonly dispose: () => void } {
   const { ppo } = experiment;
-  const { beta } = rewardOfRun(policyRun!);
+  const { beta, reward } = rewardOfRun(policyRun!);
   const { algorithm } = parseMethod(policyRun!.method);
-  const heads = learningAlgorithms[algorithm](ppo).needsValues
-    ? (['language-model', 'value'] as const)
-    : (['language-model'] as const);
+  const heads = values.valuesFrom === 'policy' ? (['language-model', 'value'] as const) : (['language-model'] as const);
   const policy = createLanguageModel(base.config, withHeads(base.config, base.weights, heads));
+  const critic =
+    values.critic &&
+    createLanguageModel(values.critic.config, withHeads(values.critic.config, values.critic.weights, ['value']));
+  const { targetKl } = policyRun!;
   const klStrength: KlStrength =
-    policyRun!.targetKl === undefined ? { beta } : { targetKl: policyRun!.targetKl, initialBeta: beta };
+    targetKl === undefined ? { beta } : { targetKl, initialBeta: beta, perDeviation: reward === 'raw' };
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon };
   const reference = createLanguageModel(base.config, base.weights);
   const seed = runSeed(experiment, policyRun);
   return {
-    learner: createPolicyLearner({ algorithm, policy, adam, reference, settings: ppo, klStrength, seed }),
+    learner: createPolicyLearner({ algorithm, policy, adam, reference, critic, settings: ppo, klStrength, seed }),
     dispose() {
-      policy.dispose();
-      reference.dispose();
+      for (const model of [policy, reference, critic]) model?.dispose();
     },
   };
 }
@@ -152,14 +163,22 @@ async function publish(
   { history, positions }: Pick<LearnerState, 'positions'> & { readonly history: readonly LearningStatistics[] },
   base: StoredModel,
 ): Promise<PublishedCheckpoint> {
-  const { iteration, weights, optimiser, targetKl } = learner.snapshot();
+  const { iteration, weights, optimiser, critic, targetKl } = learner.snapshot();
   const place = (kind: string): string => `${folderOf(run)}/${kind}/version-${version}`;
   const checkpoint = place('policies');
-  const state: LearnerState = { positions, snapshot: { iteration, targetKl, optimiserSteps: optimiser.steps } };
+  const state: LearnerState = {
+    positions,
+    snapshot: { iteration, targetKl, optimiserSteps: optimiser.steps },
+    ...(critic && { criticSteps: critic.optimiser.steps }),
+  };
   await store.publish(place('statistics'), new Map(), history);
-  const moments = new Map([[optimiserFile, encodeSafetensors(optimiser.moments)]]);
+  const files = new Map([[optimiserFile, encodeSafetensors(optimiser.moments)]]);
+  if (critic) {
+    files.set(criticFile, encodeSafetensors(critic.weights));
+    files.set(criticOptimiserFile, encodeSafetensors(critic.optimiser.moments));
+  }
   const metadata: PolicyMetadata = {
-    learner: { name: place('learner'), contentHash: await store.publish(place('learner'), moments, state) },
+    learner: { name: place('learner'), contentHash: await store.publish(place('learner'), files, state) },
   };
   const contentHash = await store.publish(checkpoint, pretrainedFiles({ ...base, weights }), metadata);
   return { checkpoint, contentHash };
@@ -180,6 +199,8 @@ async function retain(run: PipelineRun, store: CheckpointStore, version: number)
 }
 
 const optimiserFile = 'optimiser.safetensors';
+const criticFile = 'critic.safetensors';
+const criticOptimiserFile = 'critic-optimiser.safetensors';
 
 async function restore(
   learner: PolicyLearner,
@@ -190,14 +211,18 @@ async function restore(
   const pointer = (policy.metadata as PolicyMetadata).learner;
   const { files, metadata } = await store.read(pointer.name, pointer.contentHash);
   const state = metadata as LearnerState;
+  const weightsIn = (file: string): Weights => decodeSafetensors(files.get(file)!, `${pointer.name}/${file}`);
   learner.restore({
     iteration: state.snapshot.iteration,
     targetKl: state.snapshot.targetKl,
     weights: modelOf(policy, checkpoint).weights,
-    optimiser: {
-      moments: decodeSafetensors(files.get(optimiserFile)!, `${pointer.name}/${optimiserFile}`),
-      steps: state.snapshot.optimiserSteps,
-    },
+    optimiser: { moments: weightsIn(optimiserFile), steps: state.snapshot.optimiserSteps },
+    ...(state.criticSteps !== undefined && {
+      critic: {
+        weights: weightsIn(criticFile),
+        optimiser: { moments: weightsIn(criticOptimiserFile), steps: state.criticSteps },
+      },
+    }),
   });
   return state;
 }

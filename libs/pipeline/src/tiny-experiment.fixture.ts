@@ -23,13 +23,16 @@ import { storeText } from './stored-text.js';
 export interface TinySettings {
   readonly partitions?: number;
   readonly maxStaleness?: number;
+  readonly method?: string;
+  readonly advantages?: Experiment['ppo']['advantages'];
 }
 
 /** The steps of the tiny experiment that runs carry out; its policy is called {@link policyStep}. */
 export const policyStep = 'runs/ppo-identity-kl-0.3-seed-1';
 
 /** An experiment that takes a second. */
-export function tinyExperiment({ partitions = 1, maxStaleness = 0 }: TinySettings = {}): Experiment {
+export function tinyExperiment(settings: TinySettings = {}): Experiment {
+  const { partitions = 1, maxStaleness = 0, method = 'ppo/identity', advantages = 'leave_one_out' } = settings;
   const text = `
 name: tiny
 dataset: { kind: state-of-the-union }
@@ -37,9 +40,9 @@ prompts: { tokens: 3, train: 4, calibration: 2, evaluation: 3 }
 tokenizer: { vocabulary: 257 }
 sampling: { max_response_tokens: 4, batch_rollouts: 12 }
 calibration: { references: 4 }
-runs: { methods: [ppo/identity], target_kls: [0.3] }
+runs: { methods: [${method}], target_kls: [0.3] }
 procedures: [standard, bon:2]
-ppo: { iterations: 3, prompts_per_iteration: 3, rollouts_per_prompt: 4, learning_rate: 0.01, max_staleness: ${maxStaleness} }
+ppo: { iterations: 3, prompts_per_iteration: 3, rollouts_per_prompt: 4, learning_rate: 0.01, max_staleness: ${maxStaleness}, advantages: ${advantages} }
 evaluation: { samples: 5 }
 stream: { partitions: ${partitions} }
 `;

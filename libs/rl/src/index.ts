@@ -17,7 +17,7 @@ export {
   type GroupRelativeTokens,
 } from './policy-gradient.js';
 export { bestOfMargin, bonbonLoss, dpoLoss, ipoLoss, type ComparedResponses } from './preference-optimisation.js';
-export { clipFraction, clippedPolicyLoss, clippedValueLoss } from './ppo.js';
+export { clipFraction, clippedPolicyLoss, clippedValueLoss, valueLoss } from './ppo.js';
 export { linearSchedule, type LinearScheduleSettings } from './schedules.js';
 export { initialTargetKlState, updateTargetKl, type TargetKlState } from './target-kl.js';
 export { tokenRewards } from './token-rewards.js';

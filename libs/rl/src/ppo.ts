@@ -72,3 +72,14 @@ export function clippedValueLoss<T>(math: Arithmetic<T>, values: T, oldValues: T
   const error = math.square(math.subtract(values, returns));
   return math.multiply(0.5, math.mean(math.maximum(error, math.square(math.subtract(clipped, returns)))));
 }
+
+/**
+ * The value loss, averaged over tokens: `L = ½·mean_i (V_i − G_i)²`. Differentiable in `values`.
+ *
+ * @param values V, shape [n]
+ * @param returns G, shape [n]
+ * @returns scalar
+ */
+export function valueLoss<T>(math: Arithmetic<T>, values: T, returns: T): T {
+  return math.multiply(0.5, math.mean(math.square(math.subtract(values, returns))));
+}

@@ -86,7 +86,11 @@ const architecture = {
   layers: wholeNumber(1, 4, 'Number of transformer blocks.'),
   heads: wholeNumber(1, 4, 'Attention heads; divides hidden_size, into heads of even width.'),
   key_value_heads: wholeNumber(1, 4, 'Key and value heads (grouped-query attention); divides heads.'),
-  context: wholeNumber(8, 64, 'Longest sequence, in tokens; at least the prompt and the response together.'),
+  context: wholeNumber(
+    8,
+    64,
+    'Longest sequence, in tokens; at least the prompt, the response and an end-of-text together.',
+  ),
   rope_theta: positiveNumber(10_000, 'Base of the rotary position embedding.'),
   norm_epsilon: positiveNumber(1e-5, 'Epsilon of RMSNorm.'),
 };
@@ -199,12 +203,14 @@ const ppo = z
       .describe('Importance weights of tokens that an earlier policy has sampled are cut off here.'),
     adam_epsilon: positiveNumber(1e-5, 'Epsilon of Adam.'),
     advantages: z
-      .enum(['leave_one_out', 'value'])
+      .enum(['leave_one_out', 'value', 'critic'])
       .default('leave_one_out')
       .describe(
-        "What a rollout's return is compared with: the mean over the prompt's other rollouts, or the value head's " +
-          'estimate through generalised advantage estimation.',
+        "What a rollout's return is compared with: the mean over the prompt's other rollouts; or, through generalised advantage " +
+          'estimation, what is expected by a value head of the policy, or by a critic, a model of its own that begins as the ' +
+          'reward model. A critic costs half as much again, and learns from the same rollouts to say which token was good.',
       ),
+    critic_learning_rate: positiveNumber(1e-3, 'Learning rate of the critic (Adam), constant.'),
   })
   .superRefine((settings, context) => {
     const rollouts = settings.prompts_per_iteration * settings.rollouts_per_prompt;
@@ -474,14 +480,15 @@ export const experimentSchema = z
   .superRefine((experiment, context) => {
     const complain = (path: (string | number)[], message: string) =>
       context.addIssue({ code: 'custom', path, message });
-    const longest = experiment.prompts.tokens + experiment.sampling.max_response_tokens;
+    // Reward models read an end-of-text after a response that was cut.
+    const longest = experiment.prompts.tokens + experiment.sampling.max_response_tokens + 1;
     const models = [
       { path: ['model', 'context'], tokens: experiment.model.context },
       { path: ['judge', 'model', 'context'], tokens: experiment.judge.model.context },
     ];
     for (const { path, tokens } of models) {
       if (tokens < longest) {
-        complain(path, `${tokens} is less than prompts.tokens + sampling.max_response_tokens, which is ${longest}`);
+        complain(path, `${tokens} is less than prompts.tokens + sampling.max_response_tokens + 1, which is ${longest}`);
       }
     }
     if (experiment.reward_model.labels === 'human' && experiment.dataset.kind !== 'hh-rlhf') {

@@ -141,7 +141,7 @@ describe('parseExperiment', () => {
     ['model: {training: {steps: 10}}', '4:19: model.training.warmup_steps: 100 is more than steps, which is 10'],
     [
       'prompts: {tokens: 50}',
-      '1:1: model.context: 64 is less than prompts.tokens + sampling.max_response_tokens, which is 70',
+      '1:1: model.context: 64 is less than prompts.tokens + sampling.max_response_tokens + 1, which is 71',
     ],
     ['sampling: {top_k: 2000}', '4:19: sampling.top_k: 2000 is more than tokenizer.vocabulary, which is 1024'],
     [

@@ -1,6 +1,7 @@
 import '@tensorflow/tfjs-node';
 import { join } from 'node:path';
 import { Purpose, type SampledRollout, type ScoredRollout } from '@infalign/contracts';
+import { judgedSequence } from '@infalign/language-model';
 import { checkpointNames } from '@infalign/pipeline';
 import { openKafkaStream, topics, type RolloutStream, type Topic } from '@infalign/rollout-stream';
 import { RpcError, type RpcCallOptions, type RpcErrorCode } from '@infalign/rpc';
@@ -146,11 +147,11 @@ describeWithKafka('the five services', (workplace) => {
     const scored = (await clients.scorer.score({ rollouts })).rollouts;
     expect(scored.map(({ rollout }) => rollout)).toEqual(rollouts);
     withModel(model(checkpointNames.rewardModel), (scorer) => {
-      const expected = scorer.rewards(rollouts);
+      const expected = scorer.rewards(rollouts.map((rollout) => judgedSequence(scorer.config, rollout)));
       scored.forEach(({ reward }, index) => expect(reward!.reward).toBeCloseTo(expected[index]!, digits));
     });
     withModel(model(checkpointNames.judge), (scorer) => {
-      const expected = scorer.rewards(rollouts.slice(5));
+      const expected = scorer.rewards(rollouts.slice(5).map((rollout) => judgedSequence(scorer.config, rollout)));
       scored.slice(5).forEach(({ judge }, index) => expect(judge!.reward).toBeCloseTo(expected[index]!, digits));
     });
     expect(scored.map(({ judge }) => judge === undefined)).toEqual(rollouts.map((_, index) => index < 5));

@@ -6,7 +6,7 @@ import { readModel, stepNames, storeModel } from '@infalign/pipeline';
 import { parameterCount } from '../model-config.js';
 import type { StepBody } from '../step-context.js';
 import { forgetTraining } from '../train-resumably.js';
-import { trainRewardModel } from '../train-reward-model.js';
+import { judgedPairs, trainRewardModel } from '../train-reward-model.js';
 import { preferences, type RewardModelName } from './preferences.js';
 
 /** What a reward-model step leaves, beside the model in its folder. */
@@ -53,9 +53,6 @@ export function rewardModelStep(name: RewardModelName): StepBody {
 
 /** By how much a model prefers the chosen response, pair by pair. */
 export function margins(model: LanguageModel, pairs: readonly PreferencePair[]): number[] {
-  const chosen = model.rewards(pairs.map(({ promptTokens, chosen }) => ({ promptTokens, responseTokens: chosen })));
-  const rejected = model.rewards(
-    pairs.map(({ promptTokens, rejected }) => ({ promptTokens, responseTokens: rejected })),
-  );
-  return Array.from(chosen, (reward, index) => reward - rejected[index]!);
+  const [chosen, rejected] = judgedPairs(model.config, pairs).map((sequences) => model.rewards(sequences));
+  return Array.from(chosen!, (reward, index) => reward - rejected![index]!);
 }

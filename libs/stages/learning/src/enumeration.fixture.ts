@@ -3,6 +3,7 @@ import { algorithms, seededRandom, type Algorithm, type Transformation } from '@
 import {
   createLanguageModel,
   initialWeights,
+  withHeads,
   type LanguageModel,
   type LanguageModelConfig,
   type Weights,
@@ -192,7 +193,11 @@ export function learnerOf(task: EnumeratedTask, training: Training): { learner: 
   const policy = createLanguageModel(config, task.weights);
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
   const { algorithm, settings, klStrength, seed } = training;
-  const parts = { algorithm, policy, adam, reference: task.reference, settings, klStrength, seed };
+  const critic =
+    settings.advantages === 'critic'
+      ? createLanguageModel(config, withHeads(config, task.weights, ['value']))
+      : undefined;
+  const parts = { algorithm, policy, critic, adam, reference: task.reference, settings, klStrength, seed };
   return { learner: createPolicyLearner(parts), policy };
 }
 

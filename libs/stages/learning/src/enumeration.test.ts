@@ -32,6 +32,7 @@ const settings: LearningSettings = {
   gamma: 1,
   gaeLambda: 0.95,
   maxGradientNorm: 1,
+  criticLearningRate: 1e-3,
   maxImportanceWeight: 2,
   advantages: 'leave_one_out',
 };
@@ -59,6 +60,15 @@ const cases: [string, Case][] = [
   [
     'PPO on exp:10, against the value head',
     { algorithm: 'ppo', transformation: exponentialTransformation(10), beta: 2, change: { advantages: 'value' } },
+  ],
+  [
+    'PPO on exp:5, against a critic',
+    {
+      algorithm: 'ppo',
+      transformation: exponentialTransformation(5),
+      beta: 1,
+      change: { advantages: 'critic', gaeLambda: 0.5, criticLearningRate: 3e-3 },
+    },
   ],
   ['RLOO on the identity', { algorithm: 'rloo', transformation: identityTransformation, beta: 1 }],
   // Its optimum is that of the identity: see rewardOfMethod.

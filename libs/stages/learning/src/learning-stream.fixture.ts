@@ -55,6 +55,7 @@ const settings: LearningSettings = {
   gamma: 1,
   gaeLambda: 0.95,
   maxGradientNorm: 1,
+  criticLearningRate: 1e-3,
   maxImportanceWeight: 2,
   advantages: 'leave_one_out',
 };

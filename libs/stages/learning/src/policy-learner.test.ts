@@ -19,6 +19,7 @@ const settings: LearningSettings = {
   gamma: 1,
   gaeLambda: 0.95,
   maxGradientNorm: 1,
+  criticLearningRate: 1e-3,
   maxImportanceWeight: 2,
   advantages: 'value',
 };
@@ -63,6 +64,31 @@ describe('createPolicyLearner', () => {
     expect(resumed.learner.iteration).toBe(3);
     expect(learn(resumed, 2)).toEqual(rest);
     expect(resumed.learner.snapshot()).toEqual(unbroken.learner.snapshot());
+  });
+
+  it('goes on from a snapshot with its critic', () => {
+    const withCritic = { ...training, settings: { ...settings, advantages: 'critic' as const } };
+    const unbroken = learnerOf(task, withCritic);
+    learn(unbroken, 2);
+    const snapshot = unbroken.learner.snapshot();
+    const rest = learn(unbroken, 2);
+    expect(rest.every(({ valueLoss }) => valueLoss > 0)).toBe(true);
+    const resumed = learnerOf(task, withCritic);
+    resumed.learner.restore(snapshot);
+    expect(learn(resumed, 2)).toEqual(rest);
+    expect(resumed.learner.snapshot()).toEqual(unbroken.learner.snapshot());
+  });
+
+  it('begins with a β in standard deviations of rewards whose scale is not known', () => {
+    const strength = { targetKl: 0.3, initialBeta: 1.3 };
+    const beta = (scale: number, perDeviation: boolean): number => {
+      const { learner, policy } = learnerOf(task, { ...training, klStrength: { ...strength, perDeviation } });
+      const rollouts = rolloutsFor(policy, 0);
+      for (const rollout of rollouts) rollout.transformedReward *= scale;
+      return learner.learn(rollouts).beta;
+    };
+    expect(beta(40, true) / beta(1, true)).toBeCloseTo(40, 6);
+    expect(beta(40, false)).toBe(beta(1, false));
   });
 
   it('does not change a snapshot by learning on', () => {

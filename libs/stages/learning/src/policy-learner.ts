@@ -1,18 +1,19 @@
 import type { CalibratedRollout, LearningStatistics } from '@infalign/contracts';
 import { estimateKl, seededRandom, shuffled, type Algorithm, type KlEstimate } from '@infalign/core';
-import type { AdamSettings, LanguageModel, OptimiserState, Sequence, Weights } from '@infalign/language-model';
+import type { AdamSettings, LanguageModel, Loss, OptimiserState, Sequence, Weights } from '@infalign/language-model';
 import {
   clippedImportanceWeights,
   initialTargetKlState,
   linearSchedule,
   offPolicyKl,
   updateTargetKl,
+  valueLoss,
   type TargetKlState,
 } from '@infalign/rl';
 import type { LearningExample } from './algorithms/algorithm.js';
 import { learningAlgorithms } from './algorithms/index.js';
 import type { PpoSettings } from './algorithms/ppo.js';
-import { flattened, learningRollouts, type LearningRollout } from './batch.js';
+import { flattened, indicesByPrompt, learningRollouts, type LearningRollout } from './batch.js';
 
 /** How a policy learns. */
 export interface LearningSettings extends PpoSettings {
@@ -26,6 +27,8 @@ export interface LearningSettings extends PpoSettings {
   readonly learningRate: number;
   /** Gradients are clipped to this global norm. */
   readonly maxGradientNorm: number;
+  /** Of the critic. */
+  readonly criticLearningRate: number;
   /** Importance weights of tokens that an earlier policy has sampled are cut off here; at least 1. */
   readonly maxImportanceWeight: number;
 }
@@ -40,7 +43,12 @@ const warmupShare = 0.1;
 export type KlStrength =
   | { readonly beta: number }
   /** β is moved until the KL is the target; it begins with the one whose exact optimum has that KL. */
-  | { readonly targetKl: number; readonly initialBeta: number };
+  | {
+      readonly targetKl: number;
+      readonly initialBeta: number;
+      /** Whether `initialBeta` is in standard deviations of the first iteration's rewards, as where their scale is not known. */
+      readonly perDeviation?: boolean;
+    };
 
 /** What a learner is made of. */
 export interface PolicyLearnerParts {
@@ -50,6 +58,8 @@ export interface PolicyLearnerParts {
   readonly adam: AdamSettings;
   /** πref. Never changes. */
   readonly reference: LanguageModel;
+  /** A model with a value head; where advantages are taken from it. It learns too. */
+  readonly critic?: LanguageModel | undefined;
   readonly settings: LearningSettings;
   readonly klStrength: KlStrength;
   /** Seeds the order in which rollouts are learned from. */
@@ -62,6 +72,8 @@ export interface LearnerSnapshot {
   readonly iteration: number;
   readonly weights: Weights;
   readonly optimiser: OptimiserState;
+  /** Where there is one. */
+  readonly critic?: Pick<LearnerSnapshot, 'weights' | 'optimiser'> | undefined;
   /** Null where β is fixed. Plain data. */
   readonly targetKl: TargetKlState | null;
 }
@@ -88,10 +100,12 @@ export interface PolicyLearner {
 
 /** A learner of the KL-regularised objective E[R_Φ] − β·KL(π ‖ πref) (InfAlign, arXiv 2412.19792, Eq. 4). */
 export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
-  const { policy, adam, reference, settings, klStrength, seed } = parts;
+  const { policy, adam, reference, critic, settings, klStrength, seed } = parts;
   const algorithm = learningAlgorithms[parts.algorithm](settings);
   const { loss } = algorithm;
   const trainer = policy.trainer(loss, adam);
+  const criticTrainer = critic?.trainer(criticLoss, adam);
+  const valuesOf = algorithm.valuesFrom && (algorithm.valuesFrom === 'policy' ? policy : critic);
   const schedule = {
     peak: 1,
     final: 0,
@@ -121,6 +135,10 @@ export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
       const kl = isOnPolicy
         ? responseKl(logRatios(behaviour, referenceLogProbs))
         : only(offPolicyKl(policy.tokenKl(reference, sequences, temperature), logRatios(logProbs, behaviour)));
+      if (iteration === 0 && 'targetKl' in klStrength && klStrength.perDeviation) {
+        const initialBeta = klStrength.initialBeta * deviationWithinPrompts(rollouts);
+        targetKl = initialTargetKlState(klStrength.targetKl, initialBeta, settings.iterations);
+      }
       if (targetKl) targetKl = updateTargetKl(targetKl, kl.k3, relativeRate);
       const beta = 'beta' in klStrength ? klStrength.beta : targetKl!.beta;
       const examples = algorithm.examples({
@@ -132,7 +150,7 @@ export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
           : logProbs.map((own, index) =>
               clippedImportanceWeights(own, behaviour[index]!, settings.maxImportanceWeight),
             ),
-        values: algorithm.needsValues ? policy.values(sequences) : undefined,
+        values: valuesOf?.values(sequences),
         beta,
       });
 
@@ -141,13 +159,15 @@ export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
         const order = shuffled(examples, seededRandom('ppo-order', seed, iteration, epoch));
         for (const minibatch of split(order, settings.minibatches)) {
           const { sequences: together, inputs } = batchOf(minibatch, Object.keys(loss.inputs));
-          steps.push(
-            trainer.step(together, inputs, {
-              learningRate: relativeRate * settings.learningRate,
-              maxGradientNorm: settings.maxGradientNorm,
-              temperature,
-            }),
+          const { learningRate, criticLearningRate, maxGradientNorm } = settings;
+          const common = { maxGradientNorm, temperature };
+          const step = trainer.step(together, inputs, { ...common, learningRate: relativeRate * learningRate });
+          const valueStep = criticTrainer?.step(
+            together,
+            { returns: inputs['returns']! },
+            { ...common, learningRate: criticLearningRate },
           );
+          steps.push({ ...step, ...(valueStep && { valueLoss: valueStep.loss }) });
         }
       }
       if (targetKl && targetKl.displacementScale !== 1) {
@@ -170,15 +190,30 @@ export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
         responseTokens: mean(behaviour.map(({ length }) => length)),
       };
     },
-    snapshot: () => ({ iteration, weights: policy.weights(), optimiser: trainer.optimiserState(), targetKl }),
+    snapshot: () => ({
+      iteration,
+      weights: policy.weights(),
+      optimiser: trainer.optimiserState(),
+      critic: critic && { weights: critic.weights(), optimiser: criticTrainer!.optimiserState() },
+      targetKl,
+    }),
     restore(snapshot) {
       policy.load(snapshot.weights);
       trainer.load(snapshot.optimiser);
+      if (critic && snapshot.critic) {
+        critic.load(snapshot.critic.weights);
+        criticTrainer!.load(snapshot.critic.optimiser);
+      }
       iteration = snapshot.iteration;
       targetKl = snapshot.targetKl;
     },
   };
 }
+
+const criticLoss: Loss<'returns'> = {
+  inputs: { returns: 'response token' },
+  compute: (math, outputs, { returns }) => ({ loss: valueLoss(math, outputs.values(), returns) }),
+};
 
 /** What a training step is given: of pairs the better responses first, then the worse ones in the same order. */
 function batchOf(
@@ -194,6 +229,17 @@ function batchOf(
       names.map((name) => [name, flattened(inEachPlace(({ inputs }, place) => inputs[name]![place]))]),
     ),
   };
+}
+
+/** Standard deviation of the transformed rewards around the mean of their prompt; 1 where they do not differ. */
+function deviationWithinPrompts(rollouts: readonly LearningRollout[]): number {
+  let squares = 0;
+  for (const indices of indicesByPrompt(rollouts).values()) {
+    const rewards = indices.map((index) => rollouts[index]!.transformedReward);
+    const center = mean(rewards);
+    for (const reward of rewards) squares += (reward - center) ** 2;
+  }
+  return Math.sqrt(squares / rollouts.length) || 1;
 }
 
 /** log π − log μ of every token. */

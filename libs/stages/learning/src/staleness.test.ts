@@ -23,6 +23,7 @@ const settings = {
   gamma: 1,
   gaeLambda: 0.95,
   maxGradientNorm: 1,
+  criticLearningRate: 1e-3,
   maxImportanceWeight: 2,
   advantages: 'leave_one_out',
 } as const;

@@ -1,5 +1,5 @@
 import { Purpose, type RewardScore, type SampledRollout, type ScoredRollout } from '@infalign/contracts';
-import type { LanguageModel } from '@infalign/language-model';
+import { judgedSequence, type LanguageModel } from '@infalign/language-model';
 
 /** A reward model as rollouts are scored by it. */
 export interface Scorer {
@@ -35,17 +35,18 @@ export function rolloutProblem(rollout: SampledRollout, { reward, judge }: RunSc
     if (unknownToken !== undefined) {
       return `token ${unknownToken} is not one of the ${vocabSize} of the vocabulary of ${scorer.name}`;
     }
-    const length = rollout.promptTokens.length + rollout.responseTokens.length;
-    if (length > maxPositions) return `${length} tokens are more than the ${maxPositions} positions of ${scorer.name}`;
+    const { promptTokens, responseTokens } = judgedSequence(scorer.model.config, rollout);
+    const length = promptTokens.length + responseTokens.length;
+    if (length > maxPositions) {
+      return `${length} tokens, end-of-text included, are more than the ${maxPositions} positions of ${scorer.name}`;
+    }
   }
   return undefined;
 }
 
 function scores(scorer: Scorer, rollouts: readonly SampledRollout[]): RewardScore[] {
   if (rollouts.length === 0) return [];
-  return Array.from(scorer.model.rewards(rollouts), (reward) => ({
-    model: scorer.name,
-    modelVersion: scorer.version,
-    reward,
-  }));
+  const { model, name, version } = scorer;
+  const judged = rollouts.map((rollout) => judgedSequence(model.config, rollout));
+  return Array.from(model.rewards(judged), (reward) => ({ model: name, modelVersion: version, reward }));
 }

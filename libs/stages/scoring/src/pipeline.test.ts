@@ -26,6 +26,12 @@ async function scored(transactions: readonly (readonly SampledRollout[])[], part
   return { rollouts: await scoring.scored(), deadLetters: await scoring.deadLetters() };
 }
 
+/** The rollout as reward models read it, ended by the end-of-text 0. */
+const closed = ({ promptTokens, responseTokens }: SampledRollout) => ({
+  promptTokens,
+  responseTokens: responseTokens.at(-1) === 0 ? responseTokens : [...responseTokens, 0],
+});
+
 const byId = (rollouts: readonly ScoredRollout[]) => new Map(rollouts.map((one) => [one.rollout!.rolloutId, one]));
 
 /** So many rollouts of prompts that are all in one partition of six. */
@@ -46,10 +52,10 @@ describe('the scoring stage', () => {
     expect(found.map((one) => one.judge === undefined)).toEqual([true, false, false]);
     found.forEach((one, index) => {
       expect(one.reward).toMatchObject({ model: 'reward-model', modelVersion: 'version-1' });
-      expect(one.reward!.reward).toBeCloseTo(models.reward.model.rewards([rollouts[index]!])[0]!, 4);
+      expect(one.reward!.reward).toBeCloseTo(models.reward.model.rewards([closed(rollouts[index]!)])[0]!, 4);
       if (!one.judge) return;
       expect(one.judge).toMatchObject({ model: 'judge', modelVersion: 'version-2' });
-      expect(one.judge.reward).toBeCloseTo(models.judge!.model.rewards([rollouts[index]!])[0]!, 4);
+      expect(one.judge.reward).toBeCloseTo(models.judge!.model.rewards([closed(rollouts[index]!)])[0]!, 4);
     });
     expect(new Set(found.map((one) => one.reward!.reward)).size).toBe(3);
   });
@@ -69,7 +75,7 @@ describe('the scoring stage', () => {
     const found = await scoring.scored();
     const versions = ['version-1', 'version-1', 'version-3', 'version-3', 'version-3', 'version-3'];
     expect(found.map(({ reward }) => reward!.modelVersion)).toEqual(versions);
-    expect(found[2]!.reward!.reward).toBeCloseTo(other.model.rewards(pair)[0]!, 4);
+    expect(found[2]!.reward!.reward).toBeCloseTo(other.model.rewards(pair.map(closed))[0]!, 4);
     expect((await scoring.deadLetters()).map(({ offset }) => offset)).toEqual([4]);
   });
 
@@ -116,7 +122,7 @@ describe('rollouts that cannot be scored', () => {
     expect(deadLetters).toHaveLength(1);
     expect(deadLetters[0]).toMatchObject({ topic: 'rollout.sampled', partition: 0, offset: 1 });
     expect(deadLetters[0]!.reason).toMatch(
-      /(token 4[01] is not one of the 40|17 tokens are more than the 16).*reward-model/,
+      /(token 4[01] is not one of the 40|18 tokens, end-of-text included, are more than the 16).*reward-model/,
     );
     expect(topics.rolloutSampled.codec.decode(deadLetters[0]!.payload)).toEqual(rollouts[1]);
     const kept = batch('three', rollouts[0]!, rollouts[2]!);

@@ -11,7 +11,7 @@ export interface IterationRollouts {
    * π as it is now over the policy that sampled, for every token of theirs, cut off at the top: undefined where they are the same.
    */
   readonly importanceWeights: readonly ArrayLike<number>[] | undefined;
-  /** The value head before every token; undefined where the algorithm has none. */
+  /** What is expected before every token; undefined where the algorithm needs none. */
   readonly values: readonly ArrayLike<number>[] | undefined;
   /** β, on the scale of the transformed rewards. */
   readonly beta: number;
@@ -31,8 +31,8 @@ export interface LearningExample<Input extends string> {
 export interface LearningAlgorithm<Input extends string = string> {
   /** Reports as statistics what there is of `policyLoss`, `valueLoss` and `clipFraction`. */
   readonly loss: Loss<Input, string>;
-  /** Whether values are asked for. */
-  readonly needsValues: boolean;
+  /** Where the values come from that it needs: a head of the policy, which its loss trains, or a critic, which learns its `returns`. */
+  readonly valuesFrom?: 'policy' | 'critic' | undefined;
   /** @throws InputError if the rollouts are not such as it can learn from */
   examples(iteration: IterationRollouts): LearningExample<Input>[];
 }

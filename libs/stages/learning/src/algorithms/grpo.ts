@@ -13,7 +13,6 @@ export function grpo({
   readonly clipEpsilon: number;
 }): LearningAlgorithm<'oldLogProbs' | 'referenceLogProbs' | 'advantages' | 'responseWeights' | 'beta'> {
   return {
-    needsValues: false,
     loss: {
       inputs: {
         oldLogProbs: 'response token',

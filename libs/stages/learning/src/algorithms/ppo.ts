@@ -26,9 +26,9 @@ export interface PpoSettings {
   readonly gaeLambda: number;
   /**
    * What a rollout is compared with: the mean over its prompt's other rollouts (which needs two or more a prompt, and
-   * uses neither gamma, λ nor the value head), or the value head.
+   * uses neither gamma, λ nor values), a value head of the policy, or a critic.
    */
-  readonly advantages: 'leave_one_out' | 'value';
+  readonly advantages: 'leave_one_out' | 'value' | 'critic';
 }
 
 /**
@@ -36,10 +36,10 @@ export interface PpoSettings {
  * used as they come: whitening them would rescale Φ, and so change β.
  */
 export function ppo(settings: PpoSettings): LearningAlgorithm<'oldLogProbs' | 'advantages' | 'oldValues' | 'returns'> {
-  const { clipEpsilon, valueClipEpsilon, valueCoefficient } = settings;
-  const needsValues = settings.advantages === 'value';
+  const { clipEpsilon, valueClipEpsilon, valueCoefficient, advantages: kind } = settings;
+  const valuesFrom = ({ leave_one_out: undefined, value: 'policy', critic: 'critic' } as const)[kind];
   return {
-    needsValues,
+    valuesFrom,
     loss: {
       inputs: {
         oldLogProbs: 'response token',
@@ -51,7 +51,7 @@ export function ppo(settings: PpoSettings): LearningAlgorithm<'oldLogProbs' | 'a
         const logProbs = outputs.logProbs();
         const policyLoss = clippedPolicyLoss(math, logProbs, oldLogProbs, advantages, clipEpsilon);
         const statistics = { policyLoss, clipFraction: clipFraction(math, logProbs, oldLogProbs, clipEpsilon) };
-        if (!needsValues) return { ...statistics, loss: policyLoss };
+        if (valuesFrom !== 'policy') return { ...statistics, loss: policyLoss };
         const valueLoss = clippedValueLoss(math, outputs.values(), oldValues, returns, valueClipEpsilon);
         return { ...statistics, loss: math.add(policyLoss, math.multiply(valueCoefficient, valueLoss)), valueLoss };
       },

@@ -44,7 +44,6 @@ function comparison(
   lossOf: <T>(math: Arithmetic<T>, responses: ComparedResponses<T>, strength: T) => T,
 ): LearningAlgorithm<PairInput> {
   return {
-    needsValues: false,
     loss: {
       inputs: { chosenReference: 'pair', rejectedReference: 'pair', strength: 'pair' },
       compute(math, outputs, { strength, ...references }) {

@@ -9,7 +9,6 @@ import { assertSeveral } from './ppo.js';
  */
 export function rloo(): LearningAlgorithm<'weights'> {
   return {
-    needsValues: false,
     loss: {
       inputs: { weights: 'response token' },
       compute(math, outputs, { weights }) {
