@@ -12,24 +12,33 @@ export interface Prompt {
   readonly text: string;
 }
 
-/** Names of the sets of prompts. `reward` and `judge` prompts begin the pairs that the two reward models learn from. */
-export const promptSetNames = ['train', 'reward', 'judge', 'calibration', 'evaluation'] as const;
+/**
+ * Names of the sets of prompts. `reward` and `judge` prompts begin the pairs that the two reward models learn from,
+ * `accuracy` prompts those of people's pairs that their accuracy is measured on.
+ */
+export const promptSetNames = ['train', 'reward', 'judge', 'calibration', 'evaluation', 'accuracy'] as const;
 
 export type PromptSetName = (typeof promptSetNames)[number];
 
-/** No prompt is in two of the sets, nor twice in one. */
+/**
+ * No prompt is in two of the sets, nor twice in one; but where people's preferences are wanted, a `reward` or `judge`
+ * prompt comes once for each of its pairs.
+ */
 export type PromptSets = Readonly<Record<PromptSetName, readonly Prompt[]>>;
 
 /** Which prompts are wanted. */
 export interface PromptRequest {
   readonly codec: TextCodec;
-  /** Length of a prompt: exactly (plain text), or at most (dialogues, of which the last tokens are kept). */
+  /**
+   * Length of a prompt: exactly (plain text), or at most (dialogues, of which the last tokens are kept; posts, of which
+   * the end is cut off).
+   */
   readonly tokens: number;
   readonly counts: Readonly<Record<PromptSetName, number>>;
   readonly seed: number;
   /**
-   * Where people's preferences are wanted for the `reward` and `judge` prompts: the most tokens of a response. Only
-   * prompts whose two compared responses differ within them are drawn.
+   * Where people's preferences are wanted for the `reward`, `judge` and `accuracy` prompts: the most tokens of a
+   * response. Only prompts whose two compared responses differ within them are drawn.
    */
   readonly comparedWithin?: number | undefined;
 }
@@ -43,8 +52,8 @@ export interface PreferencePair {
 }
 
 /**
- * Text and prompts. The text is divided once, by whole documents or conversations: `calibration` and `evaluation` prompts
- * come only from the held-out part, all others from the training part.
+ * Text and prompts. The text is divided once, by whole documents, conversations or posts: `calibration`, `evaluation` and
+ * `accuracy` prompts come only from the held-out part, all others from the training part.
  */
 export interface Dataset {
   /** What a tokenizer and a language model are trained on; each text is a whole document. */

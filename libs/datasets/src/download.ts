@@ -1,15 +1,11 @@
 import { mkdir, rename, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InputError } from '@infalign/core';
 import { writeFileAtomically } from './rewards/atomic-output.js';
 
-/** Where files are downloaded from, and to. */
+/** How files are downloaded. */
 export interface DownloadOptions {
-  /** Folder in which downloaded files are kept, and found again. */
-  readonly cacheFolder: string;
-  /** Address of the hub; default https://huggingface.co. */
-  readonly hubUrl?: string | undefined;
   /** Wait before the second attempt, doubled before each further one; default 1000. */
   readonly retryDelayMs?: number | undefined;
   /** Ends the download with the signal's reason. */
@@ -17,6 +13,7 @@ export interface DownloadOptions {
 }
 
 const ATTEMPTS = 4;
+const byHand = 'download the dataset yourself and name its folder as dataset.path';
 /** Without a byte for so long, an attempt counts as failed. */
 const SILENCE_MS = 60_000;
 
@@ -24,31 +21,31 @@ const SILENCE_MS = 60_000;
 class TransientFailure extends Error {}
 
 /**
- * Downloads a file of comparisons from the Hugging Face hub, unless it is already there. A file in the cache is always
- * complete.
+ * Downloads a file, unless it is already there. What is there is always complete.
  *
- * @returns its path: `cacheFolder/owner/name/subset/split.jsonl.gz`
+ * @param file where to; folders are made
+ * @param check what to check when the server refuses: "check dataset.hub"
+ * @returns `file`
  * @throws InputError naming the address, what the server said, and how to do without it
  */
-export async function downloadComparisons(
-  { hub, subset, split }: { readonly hub: string; readonly subset: string; readonly split: string },
-  { cacheFolder, hubUrl = 'https://huggingface.co', retryDelayMs = 1000, signal }: DownloadOptions,
+export async function downloadFile(
+  url: string,
+  file: string,
+  check: string,
+  { retryDelayMs = 1000, signal }: DownloadOptions = {},
 ): Promise<string> {
-  const file = join(cacheFolder, ...hub.split('/'), subset, `${split}.jsonl.gz`);
   if ((await stat(file).catch(() => undefined))?.isFile() === true) return file;
-  const url = `${hubUrl}/datasets/${hub}/resolve/main/${subset}/${split}.jsonl.gz`;
   await mkdir(dirname(file), { recursive: true });
 
   for (let attempt = 1; ; attempt++) {
     try {
-      await downloadOnce(url, file, signal);
+      await downloadOnce(url, file, check, signal);
       return file;
     } catch (error) {
       if (!(error instanceof TransientFailure)) throw error;
       if (attempt === ATTEMPTS) {
         throw new InputError(
-          `${url}: ${error.message}, ${ATTEMPTS} times; check the network and run again, or download the file yourself ` +
-            'and name its folder as dataset.path',
+          `${url}: ${error.message}, ${ATTEMPTS} times; check the network and run again, or ${byHand}`,
           { cause: error },
         );
       }
@@ -57,7 +54,7 @@ export async function downloadComparisons(
   }
 }
 
-async function downloadOnce(url: string, file: string, signal: AbortSignal | undefined): Promise<void> {
+async function downloadOnce(url: string, file: string, check: string, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted();
   const silence = new AbortController();
   const timer = setTimeout(() => silence.abort(new Error('the server fell silent')), SILENCE_MS);
@@ -77,7 +74,7 @@ async function downloadOnce(url: string, file: string, signal: AbortSignal | und
       const message = `the server answered ${response.status} ${response.statusText}`.trimEnd();
       await response.body?.cancel();
       if (response.status === 429 || response.status >= 500) throw new TransientFailure(message);
-      throw new InputError(`${url}: ${message}; check dataset.hub, dataset.subset and dataset.split`);
+      throw new InputError(`${url}: ${message}; ${check}, or ${byHand}`);
     }
     const reader = response.body.getReader();
     // Not under its own name, which ends in .gz: what arrives is compressed already.

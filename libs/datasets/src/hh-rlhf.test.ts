@@ -7,7 +7,8 @@ import { InputError } from '@infalign/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pieceCodec } from './codec.fixture.js';
 import { promptSetNames } from './dataset.js';
-import { comparisonDataset, comparisonFiles, readComparisons, splitDialogues } from './hh-rlhf.js';
+import { comparedDataset } from './compared-dataset.js';
+import { comparedDialogues, comparisonFiles, readComparisons, splitDialogues } from './hh-rlhf.js';
 import { loadDataset } from './load-dataset.js';
 
 const H = '\n\nHuman:';
@@ -83,8 +84,8 @@ describe('readComparisons', () => {
     await writeFile(join(folder, 'packed.jsonl.gz'), gzipSync(text));
     const plain = await readComparisons(join(folder, 'plain.jsonl'));
     expect(plain).toEqual([
-      { id: 'plain:1', prompt: `${H} q${A}`, chosen: ' yes’', rejected: ' no' },
-      { id: 'plain:3', prompt: `${H} q${A}`, chosen: ' yes’', rejected: ' no' },
+      { id: 'plain:1', part: undefined, prompt: `${H} q${A}`, chosen: ' yes’', rejected: ' no' },
+      { id: 'plain:3', part: undefined, prompt: `${H} q${A}`, chosen: ' yes’', rejected: ' no' },
     ]);
     const packed = await readComparisons(join(folder, 'packed.jsonl.gz'));
     expect(packed.map(({ id }) => id)).toEqual(['packed:1', 'packed:3']);
@@ -92,8 +93,9 @@ describe('readComparisons', () => {
 
   it.each([
     [`${good}\n${good.slice(0, 20)}`, ':2: is not complete JSON'],
-    [`${good}\n[1]\n`, ':2: "chosen" is missing'],
-    ['null\n', ':1: expected a JSON object'],
+    [`${good}\n[1]\n`, ':2: expected an object with "chosen" and "rejected"'],
+    ['{}\n', ':1: "chosen" is missing'],
+    ['null\n', ':1: expected an object with'],
     [`{"chosen": 3, "rejected": ""}\n`, ':1: "chosen" must be text'],
     [`{"chosen": ""}\n`, ':1: "rejected" is missing'],
     [`${good}\n{"chosen": "", "rejected": ""}\n`, ':2: "chosen" must begin with'],
@@ -134,16 +136,17 @@ describe('comparisonFiles', () => {
   });
 });
 
-describe('comparisonDataset', () => {
+describe('comparedDialogues', () => {
   const dialogue = (topic: string, turns: number) =>
     H + ` Tell me about ${topic}` + `${A} Sure${H} Go on please`.repeat(turns) + A;
   const comparisons = Array.from({ length: 120 }, (_, index) => ({
     id: `c:${index}`,
+    part: undefined,
     prompt: dialogue(`thing ${'abcdefghijklmnopqrst'[Math.floor(index / 6)]}`, index % 3),
     chosen: index % 4 === 0 ? ' Same words but then' : ` Good ${index}`,
     rejected: index % 4 === 0 ? ' Same words but now' : ` Bad ${index}`,
   }));
-  const dataset = comparisonDataset(comparisons, { seed: 1, heldOutShare: 0.25 });
+  const dataset = comparedDataset(comparedDialogues(comparisons), { seed: 1, heldOutShare: 0.25 });
   const codec = pieceCodec();
 
   it('holds out whole conversations', () => {
@@ -154,13 +157,16 @@ describe('comparisonDataset', () => {
   });
 
   it('keeps the last tokens of a prompt, and the whole of a short one', () => {
-    const counts = { train: 10, reward: 0, judge: 0, calibration: 0, evaluation: 5 };
+    const counts = { train: 10, reward: 0, judge: 0, calibration: 0, evaluation: 5, accuracy: 0 };
     const long = dataset.drawPrompts({ codec, tokens: 1000, counts, seed: 1 });
     for (const { id, text } of long.train) expect(text).toBe(comparisons[Number(id.slice(2))]!.prompt);
-    const cut = comparisonDataset(comparisons.slice(0, 12), { seed: 1, heldOutShare: 0.5 }).drawPrompts({
+    const cut = comparedDataset(comparedDialogues(comparisons.slice(0, 12)), {
+      seed: 1,
+      heldOutShare: 0.5,
+    }).drawPrompts({
       codec,
       tokens: 20,
-      counts: { train: 1, reward: 0, judge: 0, calibration: 0, evaluation: 1 },
+      counts: { train: 1, reward: 0, judge: 0, calibration: 0, evaluation: 1, accuracy: 0 },
       seed: 1,
     });
     for (const { id, tokens, text } of [...cut.train, ...cut.evaluation]) {
@@ -186,11 +192,65 @@ describe('comparisonDataset', () => {
   });
 
   it('draws only comparisons whose responses differ within the tokens kept, where preferences are wanted', () => {
-    const counts = { train: 0, reward: 15, judge: 10, calibration: 0, evaluation: 0 };
+    const counts = { train: 0, reward: 15, judge: 10, calibration: 0, evaluation: 0, accuracy: 0 };
     const { reward, judge } = dataset.drawPrompts({ codec, tokens: 1000, counts, seed: 1, comparedWithin: 3 });
     for (const { id } of [...reward, ...judge]) expect(Number(id.slice(2)) % 4).not.toBe(0);
     const pairs = dataset.humanPairs([...reward, ...judge], { codec, maxResponseTokens: 3, endOfText: 999 });
     for (const { chosen, rejected } of pairs) expect(chosen).not.toEqual(rejected);
+  });
+});
+
+describe('HH-RLHF as a dataset', () => {
+  const line = (topic: string, answer: string) => {
+    const prompt = `${H} Tell me about ${topic}.${A}`;
+    return JSON.stringify({ chosen: `${prompt} ${answer}.`, rejected: `${prompt} No.` });
+  };
+  const lines = (name: string, count: number) =>
+    Array.from({ length: count }, (_, index) => line(`${name} ${'abcdefghijklmnopqrst'[index]}`, `It is ${name}`));
+  const load = async (files: Readonly<Record<string, readonly string[]>>) => {
+    const path = await mkdtemp(join(folder, 'dataset-'));
+    await mkdir(join(path, 'helpful-base'));
+    for (const [name, content] of Object.entries(files)) {
+      await writeFile(join(path, 'helpful-base', name), gzipSync(content.join('\n')));
+    }
+    const settings = { kind: 'hh-rlhf', path, hub: '', subset: 'helpful-base' } as const;
+    return loadDataset(settings, { seed: 1, heldOutShare: 0.2, cacheFolder: '' });
+  };
+  const from = (texts: readonly string[], name: string) => texts.filter((text) => text.includes(name)).length;
+
+  it('holds out the test split where there is one beside another, and trains on no conversation of it', async () => {
+    const dataset = await load({
+      'train.jsonl.gz': [...lines('learning', 20), line('learning a', 'Other'), ...lines('testing', 2)],
+      'test.jsonl.gz': lines('testing', 12),
+    });
+    expect(dataset.trainingTexts).toHaveLength(21);
+    expect(from(dataset.trainingTexts, 'learning')).toBe(21);
+    expect(dataset.heldOutTexts).toHaveLength(12);
+    expect(from(dataset.heldOutTexts, 'testing')).toBe(12);
+
+    const counts = { train: 5, reward: 8, judge: 4, calibration: 2, evaluation: 3, accuracy: 7 };
+    const sets = dataset.drawPrompts({ codec: pieceCodec(), tokens: 100, counts, seed: 1, comparedWithin: 10 });
+    for (const name of promptSetNames) {
+      const held = name === 'calibration' || name === 'evaluation' || name === 'accuracy';
+      expect(sets[name]).toHaveLength(counts[name]);
+      expect(sets[name].every(({ id }) => id.startsWith(held ? 'test:' : 'train:'))).toBe(true);
+    }
+  });
+
+  it.each(['pairs', 'train', 'test'])('holds out a share where the only file is %s.jsonl.gz', async (name) => {
+    const dataset = await load({ [`${name}.jsonl.gz`]: lines('all', 20) });
+    expect([dataset.trainingTexts.length, dataset.heldOutTexts.length]).toEqual([16, 4]);
+  });
+
+  it('does not take two files of one name for one', async () => {
+    const path = await mkdtemp(join(folder, 'dataset-'));
+    for (const name of ['train.jsonl', 'train.jsonl.gz']) {
+      const text = lines('all', 5).join('\n');
+      await writeFile(join(path, name), name.endsWith('.gz') ? gzipSync(text) : text);
+    }
+    const settings = { kind: 'hh-rlhf', path, hub: '', subset: 'helpful-base' } as const;
+    const loading = loadDataset(settings, { seed: 1, heldOutShare: 0.2, cacheFolder: '' });
+    await expect(loading).rejects.toThrow('the dataset has train:1 twice: of files with one name');
   });
 });
 
@@ -201,7 +261,7 @@ describe.skipIf(!present)(
   `real comparisons${present ? '' : ' (left out: ../shared/data/hh-rlhf is not there)'}`,
   () => {
     it('are read whole, and divided into disjoint prompts with human pairs', async () => {
-      const settings = { kind: 'hh-rlhf', path: real, hub: '', subset: 'harmless-base', split: 'train' } as const;
+      const settings = { kind: 'hh-rlhf', path: real, hub: '', subset: 'harmless-base' } as const;
       const comparisons = await readComparisons(join(real, 'harmless-base/pairs.jsonl.gz'));
       expect(comparisons).toHaveLength(2000);
       for (const { prompt, chosen, rejected } of comparisons) {
@@ -212,10 +272,14 @@ describe.skipIf(!present)(
 
       const dataset = await loadDataset(settings, { seed: 1, heldOutShare: 0.15, cacheFolder: folder });
       const codec = pieceCodec();
-      const counts = { train: 200, reward: 800, judge: 400, calibration: 64, evaluation: 96 };
+      const counts = { train: 200, reward: 800, judge: 400, calibration: 64, evaluation: 96, accuracy: 100 };
       const prompts = dataset.drawPrompts({ codec, tokens: 48, counts, seed: 1, comparedWithin: 32 });
       const all = promptSetNames.flatMap((name) => prompts[name]);
-      expect(new Set(all.map(({ tokens }) => tokens.join())).size).toBe(1560);
+      expect(all).toHaveLength(1660);
+      const setOf = new Map(promptSetNames.flatMap((name) => prompts[name].map(({ id }) => [id, name])));
+      expect(setOf.size).toBe(1660);
+      const setsOfPrompts = new Set(all.map(({ id, tokens }) => `${setOf.get(id)} ${tokens.join()}`));
+      expect(setsOfPrompts.size).toBe(new Set(all.map(({ tokens }) => tokens.join())).size);
       expect(all.every(({ tokens, text }) => tokens.length <= 48 && text.endsWith(A))).toBe(true);
       const opening = (text: string) => text.slice(0, text.indexOf(A));
       const trained = new Set(dataset.trainingTexts.map(opening));

@@ -5,7 +5,7 @@ import { promptSetNames } from './dataset.js';
 import { sentenceStarts } from './sentence-starts.js';
 import { plainTextDataset, stateOfTheUnion, stateOfTheUnionAddresses } from './state-of-the-union.js';
 
-const counts = { train: 256, reward: 2000, judge: 2000, calibration: 64, evaluation: 96 };
+const counts = { train: 256, reward: 2000, judge: 2000, calibration: 64, evaluation: 96, accuracy: 0 };
 
 describe('stateOfTheUnionAddresses', () => {
   const addresses = stateOfTheUnionAddresses();
@@ -107,7 +107,7 @@ describe('plainTextDataset', () => {
     const sets = dataset.drawPrompts({
       codec: pieceCodec(),
       tokens: 8,
-      counts: { train: 7, reward: 0, judge: 0, calibration: 0, evaluation: 4 },
+      counts: { train: 7, reward: 0, judge: 0, calibration: 0, evaluation: 4, accuracy: 0 },
       seed: 1,
     });
     expect(sets.train.filter(({ text }) => text.startsWith('We the people'))).toHaveLength(1);
@@ -131,7 +131,7 @@ describe('plainTextDataset', () => {
       datasetOf(seed).drawPrompts({
         codec: bytes,
         tokens: 12,
-        counts: { train, reward: 0, judge: 0, calibration: 0, evaluation: 0 },
+        counts: { train, reward: 0, judge: 0, calibration: 0, evaluation: 0, accuracy: 0 },
         seed: 1,
       });
     const texts = draw(2).train.map(({ text }) => text);

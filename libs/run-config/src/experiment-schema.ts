@@ -65,7 +65,8 @@ const hhRlhf = z.strictObject({
     .exactOptional()
     .describe(
       'Folder with the files (`*.jsonl` or `*.jsonl.gz`), or with a folder named after the subset that has them; ' +
-        'relative to the experiment file. All files are read. Without it, the hub is asked.',
+        'relative to the experiment file. All files are read; those whose names `test` or `valid` begins are held out where there are others. Without it, ' +
+        'the hub is asked.',
     ),
   hub: z
     .string()
@@ -77,8 +78,38 @@ const hhRlhf = z.strictObject({
     .enum(['harmless-base', 'helpful-base', 'helpful-online', 'helpful-rejection-sampled'])
     .default('harmless-base')
     .describe('Which of the comparisons.'),
-  split: z.enum(['train', 'test']).default('train').describe('Which file is downloaded from the hub.'),
 });
+
+const tldr = z.strictObject({
+  kind: z
+    .literal('tldr')
+    .describe(
+      "Reddit TL;DR: posts with their authors' summaries, and summaries that people have compared, in OpenAI's own files " +
+        '(summarize-from-feedback). A prompt is the post between `SUBREDDIT: r/…`, `TITLE: …` and `TL;DR:`; where that is ' +
+        "longer than `prompts.tokens`, the post's last lines are left out, and then the end of its first.",
+    ),
+  path: z
+    .string()
+    .min(1)
+    .exactOptional()
+    .describe(
+      'Folder with the files (`*.json` or `*.jsonl`, or either with `.gz`), or with the folders `comparisons` and ' +
+        '`tldr_3_filtered` that have them; relative to the experiment file. All files are read, but for comparisons of news ' +
+        "articles. Comparisons tell their split, and a file of posts by its name's beginning: `train`, `valid` or `test`. " +
+        'Without it, the files are downloaded.',
+    ),
+  url: z
+    .url({ protocol: /^https?$/ })
+    .meta({ allowed: 'an address that http:// or https:// begins' })
+    .default('https://openaipublic.blob.core.windows.net/summarize-from-feedback')
+    .describe(
+      'Address below which are `dataset/comparisons` and `datasets/tldr_3_filtered`, downloaded, once, when there is no ' +
+        'path. The Hugging Face hub has the dataset only as Parquet, which is not read.',
+    ),
+});
+
+/** Kinds of datasets for which people have compared responses. */
+const comparedKinds: readonly string[] = [hhRlhf, tldr].map(({ shape }) => shape.kind.value);
 
 const architecture = {
   hidden_size: wholeNumber(8, 128, 'Width of the residual stream.'),
@@ -164,7 +195,11 @@ const judgeModel = z
 
 const preferenceTraining = {
   pairs: wholeNumber(1, 10_000, 'Preference pairs to train on (ties are dropped before counting).'),
-  held_out_pairs: wholeNumber(1, 500, 'Further pairs, to measure accuracy on.'),
+  held_out_pairs: wholeNumber(
+    1,
+    500,
+    "Further pairs, to measure accuracy on; people's are of conversations or posts that are held out.",
+  ),
   epochs: wholeNumber(1, 1, 'Passes over the pairs.'),
   batch: wholeNumber(1, 32, 'Pairs a step.'),
   learning_rate: positiveNumber(3e-4, 'Peak learning rate (Adam), with linear decay.'),
@@ -318,10 +353,16 @@ export const experimentSchema = z
       .meta({ allowed: 'letters, digits, dots, dashes and underscores, beginning with a letter or digit' })
       .describe('Name of the experiment, as the report and the folder of its runs show it.'),
     seed: wholeNumber(0, 1, 'Seed of all that happens before the runs: splits, base model, reward model, judge.'),
-    dataset: z.discriminatedUnion('kind', [stateOfTheUnion, hhRlhf]).describe('Where text and prompts come from.'),
+    dataset: z
+      .discriminatedUnion('kind', [stateOfTheUnion, hhRlhf, tldr])
+      .describe('Where text and prompts come from.'),
     prompts: z
       .strictObject({
-        tokens: wholeNumber(1, 16, 'Length of a prompt: exactly (plain text) or at most, its end (dialogues).'),
+        tokens: wholeNumber(
+          1,
+          16,
+          'Length of a prompt: exactly (plain text), or at most: the end of a dialogue, the beginning of a post.',
+        ),
         train: wholeNumber(1, 256, 'Prompts that the policy is trained on.'),
         calibration: wholeNumber(1, 64, 'Prompts that the quality of calibration is measured on.'),
         evaluation: wholeNumber(1, 96, 'Prompts that win rates and KL are measured on.'),
@@ -331,8 +372,9 @@ export const experimentSchema = z
           .lt(1)
           .default(0.1)
           .describe(
-            'Share of the documents or conversations that are held out: calibration and evaluation prompts come from ' +
-              'them, and nothing is trained on them.',
+            'Share of the documents, conversations or posts that are held out: calibration and evaluation prompts come ' +
+              "from them, and nothing is trained on them. Where a dataset's files have a validation or test split beside " +
+              'another, that is held out, whatever its share.',
           ),
       })
       .prefault({})
@@ -356,7 +398,7 @@ export const experimentSchema = z
           .default('vader')
           .describe(
             "Who prefers: VADER's sentiment of two responses sampled from the base policy, or the people who compared " +
-              "the dataset's own responses (hh-rlhf only).",
+              `the dataset's own responses (${comparedKinds.join(', ')}).`,
           ),
         ...preferenceTraining,
       })
@@ -491,10 +533,10 @@ export const experimentSchema = z
         complain(path, `${tokens} is less than prompts.tokens + sampling.max_response_tokens + 1, which is ${longest}`);
       }
     }
-    if (experiment.reward_model.labels === 'human' && experiment.dataset.kind !== 'hh-rlhf') {
+    if (experiment.reward_model.labels === 'human' && !comparedKinds.includes(experiment.dataset.kind)) {
       complain(
         ['reward_model', 'labels'],
-        `human needs a dataset that people have compared: hh-rlhf, not ${experiment.dataset.kind}`,
+        `human needs a dataset with people's comparisons: ${comparedKinds.join(' or ')}, not ${experiment.dataset.kind}`,
       );
     }
     if (experiment.sampling.top_k > experiment.tokenizer.vocabulary) {

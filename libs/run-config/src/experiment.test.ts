@@ -71,7 +71,7 @@ describe('parseExperiment', () => {
     expect(problems(text)).toEqual([
       'x.yaml:1:7: name: found "two words"; allowed: letters, digits, dots, dashes and underscores, beginning with a letter or digit',
       'x.yaml:2:1: sead: no such setting; did you mean seed?',
-      'x.yaml:3:17: dataset.kind: found "state-of-the-onion"; allowed: state-of-the-union, or hh-rlhf',
+      'x.yaml:3:17: dataset.kind: found "state-of-the-onion"; allowed: state-of-the-union, or hh-rlhf, or tldr',
       'x.yaml:5:11: prompts.tokens: found 0; allowed: a whole number, at least 1',
       'x.yaml:6:3: prompts.trian: no such setting; did you mean train?',
       'x.yaml:7:19: sampling.top_p: found 1.5; allowed: a number, above 0 and at most 1',
@@ -84,7 +84,7 @@ describe('parseExperiment', () => {
   it('names what is missing, and what a map may hold where another thing stands', () => {
     expect(problems('seed: 2\nprompts: 5\n')).toEqual([
       'x.yaml:1:1: name: is missing; allowed: letters, digits, dots, dashes and underscores, beginning with a letter or digit',
-      'x.yaml:1:1: dataset: is missing; allowed: a map with kind: state-of-the-union, or a map with kind: hh-rlhf, path, hub, subset, split',
+      'x.yaml:1:1: dataset: is missing; allowed: a map with kind: state-of-the-union, or a map with kind: hh-rlhf, path, hub, subset, or a map with kind: tldr, path, url',
       'x.yaml:1:1: runs: is missing; allowed: a map with methods, target_kls, betas, seeds',
       'x.yaml:2:10: prompts: found 5; allowed: a map with tokens, train, calibration, evaluation, held_out_share',
     ]);
@@ -113,6 +113,24 @@ describe('parseExperiment', () => {
     ]);
     const typo = minimal.replace('{kind: state-of-the-union}', '{kind: hh-rlhf, subst: harmless-base}');
     expect(problems(typo)).toEqual(['x.yaml:2:26: dataset.subst: no such setting; did you mean subset?']);
+  });
+
+  it.each(['hh-rlhf', 'tldr'])('takes people’s preferences in %s', (kind) => {
+    const text = minimal.replace('state-of-the-union', kind);
+    expect(parseExperiment(`${text}reward_model: {labels: human}\n`, 'x.yaml').rewardModel.labels).toBe('human');
+  });
+
+  it('wants an address that files can be downloaded from', () => {
+    const withUrl = (url: string) => minimal.replace('state-of-the-union', `tldr, url: "${url}"`);
+    expect(parseExperiment(withUrl('http://mirror.example/tldr'), 'x.yaml').dataset).toEqual({
+      kind: 'tldr',
+      url: 'http://mirror.example/tldr',
+    });
+    for (const url of ['mirror.example', 'ftp://mirror.example', 'http://']) {
+      expect(problems(withUrl(url))).toEqual([
+        `x.yaml:2:28: dataset.url: found "${url}"; allowed: an address that http:// or https:// begins`,
+      ]);
+    }
   });
 
   it.each([
@@ -146,7 +164,7 @@ describe('parseExperiment', () => {
     ['sampling: {top_k: 2000}', '4:19: sampling.top_k: 2000 is more than tokenizer.vocabulary, which is 1024'],
     [
       'reward_model: {labels: human}',
-      '4:24: reward_model.labels: human needs a dataset that people have compared: hh-rlhf, not state-of-the-union',
+      "4:24: reward_model.labels: human needs a dataset with people's comparisons: hh-rlhf or tldr, not state-of-the-union",
     ],
     [
       'ppo: {minibatches: 7}',
@@ -263,12 +281,14 @@ describe('loadExperiment', () => {
     );
   });
 
-  it("takes a dataset's path relative to the experiment's own folder", async () => {
+  it.each(['hh-rlhf', 'tldr'])("takes a %s dataset's path relative to the experiment's own folder", async (kind) => {
     const folder = await mkdtemp(join(tmpdir(), 'experiment-'));
     try {
       const file = join(folder, 'x.yaml');
-      await writeFile(file, minimal.replace('{kind: state-of-the-union}', '{kind: hh-rlhf, path: ../data}'));
+      await writeFile(file, minimal.replace('state-of-the-union', `${kind}, path: ../data`));
       expect((await loadExperiment(file)).dataset).toMatchObject({ path: resolve(folder, '../data') });
+      await writeFile(file, minimal.replace('state-of-the-union', kind));
+      expect((await loadExperiment(file)).dataset).not.toHaveProperty('path');
     } finally {
       await rm(folder, { recursive: true });
     }

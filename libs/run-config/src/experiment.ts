@@ -30,7 +30,7 @@ export function parseExperiment(text: string, fileName: string): Experiment {
 export async function loadExperiment(path: string): Promise<Experiment> {
   const experiment = parseExperiment(await readConfiguration(path, 'an experiment file'), path);
   const { dataset } = experiment;
-  if (dataset.kind !== 'hh-rlhf' || dataset.path === undefined) return experiment;
+  if (!('path' in dataset)) return experiment;
   return { ...experiment, dataset: { ...dataset, path: resolve(dirname(path), dataset.path) } };
 }
 

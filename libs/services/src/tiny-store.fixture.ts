@@ -59,8 +59,8 @@ export function storeTinyCheckpoints(store: string): void {
     tokenizer,
     training: Uint16Array.of(1, 2, 3, 0),
     heldOut: Uint16Array.of(4, 0),
-    prompts: prompts({ train: 6, reward: 0, judge: 0, calibration: 2, evaluation: 3 }),
-    humanPairs: { reward: [], judge: [] },
+    prompts: prompts({ train: 6, reward: 0, judge: 0, calibration: 2, evaluation: 3, accuracy: 0 }),
+    humanPairs: { reward: [], judge: [], heldOut: [] },
   });
   const model = (name: string, head: Head, seed: number): void => {
     storeModel(place(name), { config, weights: weights(head, seed), tokenizerJson: tokenizer.toJson() });

@@ -30,26 +30,29 @@ interface Wanted {
   readonly heldOutPairs: number;
 }
 
-/** The prompts that a reward model's pairs begin with: one a pair where people compared, fewer where pairs are sampled. */
+/**
+ * The prompts that a reward model's pairs begin with: one a pair where people compared, and none for the held-out pairs,
+ * which have a set of their own; fewer, and for both, where pairs are sampled.
+ */
 export function rewardPrompts({ pairs, heldOutPairs }: Wanted, human: boolean): number {
-  if (human) return pairs + heldOutPairs;
+  if (human) return pairs;
   return promptsPerBatch * Math.ceil((pairs + heldOutPairs) / pairsPerPrompt / promptsPerBatch);
 }
 
 /**
- * The preference pairs of a reward model. People's are in the text; others are sampled from the base policy, labelled by
- * sentiment, and kept in the step's folder, so that a step that was cut off does not sample them again. Pairs of one
- * prompt are never on both sides.
+ * The preference pairs of a reward model. People's are in the text, of which the held-out ones are the same for reward
+ * model and judge; others are sampled from the base policy, labelled by sentiment, and kept in the step's folder, so that a
+ * step that was cut off does not sample them again. Pairs of one prompt are never on both sides.
  */
 export async function preferences(name: RewardModelName, context: StepContext): Promise<Preferences> {
   const text = readText(context.folder.step(checkpointNames.text));
   const wanted = wantedPairs(context.experiment, name);
-  const pairs =
-    context.experiment.rewardModel.labels === 'human'
-      ? text.humanPairs[name]
-      : await sampledPairs(name, text, wanted, context);
+  if (context.experiment.rewardModel.labels === 'human') {
+    const { [name]: training, heldOut } = text.humanPairs;
+    return { training, heldOut: heldOut.slice(0, wanted.heldOutPairs) };
+  }
   const division = growingPreferences(wanted);
-  division.add(pairs);
+  division.add(await sampledPairs(name, text, wanted, context));
   return division;
 }
 

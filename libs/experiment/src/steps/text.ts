@@ -28,6 +28,7 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
       evaluation: experiment.prompts.evaluation,
       reward: rewardPrompts(experiment.rewardModel, human),
       judge: rewardPrompts(experiment.judge, human),
+      accuracy: human ? Math.max(experiment.rewardModel.heldOutPairs, experiment.judge.heldOutPairs) : 0,
     },
     comparedWithin: human ? maxResponseTokens : undefined,
   });
@@ -41,6 +42,7 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
     humanPairs: {
       reward: human ? dataset.humanPairs(prompts.reward, options) : [],
       judge: human ? dataset.humanPairs(prompts.judge, options) : [],
+      heldOut: human ? dataset.humanPairs(prompts.accuracy, options) : [],
     },
   });
   return { vocabulary: tokenizer.vocabSize, trainingTokens: training.length };
