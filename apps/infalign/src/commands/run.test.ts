@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readCheckpoint } from '@infalign/checkpoint';
 import { seededRandom } from '@infalign/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
@@ -121,6 +122,62 @@ describe('infalign run', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/reward-model.*model\.safetensors.*damaged/s);
     expect(stderr).not.toContain('    at ');
+  });
+
+  it('trains on people’s comparisons of summaries, in the official files of TL;DR', { timeout: 240_000 }, async () => {
+    const random = seededRandom('posts');
+    const words = 'my friend and I had a long talk about the old house that we both want to buy next year'.split(' ');
+    const said = (count: number) => Array.from({ length: count }, () => words[random.integer(words.length)]).join(' ');
+    const posts = Array.from({ length: 150 }, (_, index) => ({
+      id: `t3_${index}`,
+      subreddit: 'advice',
+      title: said(3),
+      post: `${said(10)}\n${said(20)}`,
+    }));
+    const compared = posts.slice(50).flatMap((info, index) =>
+      [0, 1].map((choice) => ({
+        info,
+        summaries: [0, 1].map((own) => ({ text: ` ${own === choice ? 'we' : 'they'} ${said(4)}`, policy: 'ref' })),
+        choice,
+        split: index < 70 ? 'train' : 'valid2',
+      })),
+    );
+    const lines = (records: readonly object[]) => records.map((record) => `${JSON.stringify(record)}\n`).join('');
+    const place = folder.path('tldr-data');
+    for (const name of ['comparisons', 'tldr_3_filtered']) mkdirSync(join(place, name), { recursive: true });
+    writeFileSync(join(place, 'comparisons', 'batch9.json'), lines(compared));
+    const whole = posts.slice(0, 50).map((post) => ({ ...post, summary: said(5) }));
+    writeFileSync(join(place, 'tldr_3_filtered', 'train.jsonl'), lines(whole));
+
+    const out = folder.path('summarisation');
+    const longer = settings.replaceAll('context: 32', 'context: 64').replace('tokens: 8', 'tokens: 48');
+    const text = `${longer.replace('vocabulary: 400', 'vocabulary: 340')}
+dataset: {kind: tldr, path: tldr-data}
+reward_model: {labels: human, pairs: 40, held_out_pairs: 10}
+`;
+    const { code, stderr } = await run([experiment('summarisation', text), '--out', out]);
+    expect(stderr).toContain('8 of 8');
+    expect(code).toBe(0);
+    const results = JSON.parse(reproducible(out)) as {
+      dataset: { name: string };
+      samples: { prompt: string }[];
+      proxy: { training_pairs: number; held_out_pairs: number };
+      judge: { training_pairs: number; held_out_pairs: number };
+    };
+    expect(results.dataset.name).toBe('Reddit TL;DR');
+    expect(results.proxy).toMatchObject({ training_pairs: 40, held_out_pairs: 10 });
+    expect(results.judge).toMatchObject({ training_pairs: 24, held_out_pairs: 8 });
+    const { files } = readCheckpoint(join(out, 'text', 'text'));
+    const pairs = JSON.parse(files.get('human-pairs.json')!.toString()) as Record<string, { promptId: string }[]>;
+    const ofValidation = (name: string) =>
+      pairs[name]!.map(({ promptId }) => Number(promptId.slice('batch9:'.length)) > 140);
+    expect(new Set(ofValidation('heldOut'))).toEqual(new Set([true]));
+    expect(new Set([...ofValidation('reward'), ...ofValidation('judge')])).toEqual(new Set([false]));
+    const held = new Set(posts.slice(120).map(({ title }) => title));
+    for (const { prompt } of results.samples) {
+      expect(prompt).toMatch(/^SUBREDDIT: r\/advice\n\nTITLE: .+\n\nPOST: .+\n\nTL;DR:$/s);
+      expect(held).toContain(/TITLE: (.+)/.exec(prompt)![1]);
+    }
   });
 
   const comparisons = join(import.meta.dirname, '../../../../../shared/data/hh-rlhf');
