@@ -28,6 +28,43 @@ export function enumeratedWinRate(a: number[], b: number[], rank: number, draws:
   return wins / pairs;
 }
 
+/** All ways to put a number of disjoint groups of one size together from these samples, in any order of the groups. */
+export function disjointGroups(samples: number[], groups: number, size: number): number[][][] {
+  if (groups === 0) return [[]];
+  return subsets(samples.length, size).flatMap((places) => {
+    const group = places.map((place) => samples[place] as number);
+    const others = samples.filter((_, place) => !places.includes(place));
+    return disjointGroups(others, groups - 1, size).map((rest) => [group, ...rest]);
+  });
+}
+
+/**
+ * The mean of w(k-th best of A, k-th best of B) by the scorer: A are the best by the selector in N disjoint groups of n of the policy's
+ * samples, over all such groups; B all N-subsets of the reference's samples.
+ */
+export function enumeratedBestOfWinRate(
+  { selector, scorer }: { selector: number[]; scorer: number[] },
+  policy: number[],
+  reference: number[],
+  { n, rank, draws }: { n: number; rank: number; draws: number },
+): number {
+  const chosenOf = (samples: number[]) =>
+    samples.map((sample) => scorer[sample] as number).sort((x, y) => y - x)[rank - 1] as number;
+  const fromPolicy = disjointGroups(policy, draws, n).map((groups) =>
+    chosenOf(
+      groups.map((group) =>
+        group.reduce((best, one) => ((selector[one] as number) > (selector[best] as number) ? one : best)),
+      ),
+    ),
+  );
+  const fromReference = subsets(reference.length, draws).map((places) =>
+    chosenOf(places.map((place) => reference[place] as number)),
+  );
+  let wins = 0;
+  for (const x of fromPolicy) for (const y of fromReference) wins += x > y ? 1 : x === y ? 0.5 : 0;
+  return wins / (fromPolicy.length * fromReference.length);
+}
+
 /** KL and win rates of the density e^{Φ(u)/β}/Z from the formulas as they are written, to about 1e-6. */
 export function bruteForcePolicy(
   phi: (u: number) => number,

@@ -1,5 +1,6 @@
 export type { Arithmetic, Operand } from './arithmetic.js';
 export { bootstrapMean, bootstrapMeanDifference, type BootstrapInterval, type BootstrapOptions } from './bootstrap.js';
+export { bestOfWinRateEstimator, samplesForBestOf } from './best-of-win-rate.js';
 export {
   calibrateLeaveOneOut,
   calibrateReward,

@@ -44,8 +44,15 @@ export function winRateEstimator(
   };
 }
 
-/** Σ_i Σ_j p_i q_j w(a_i, b_j) over sorted a and b, in one walk over both. */
-function weightedWins(
+/**
+ * Σ_i Σ_j p_i q_j w(a_i, b_j), in one walk over both.
+ *
+ * @param policy a, in rising order
+ * @param policyChoice p, as long as a
+ * @param reference b, in rising order
+ * @param referenceChoice q, as long as b
+ */
+export function weightedWins(
   policy: Float64Array,
   policyChoice: Float64Array,
   reference: Float64Array,
@@ -91,8 +98,13 @@ function cachedChoice(byCount: Map<number, Float64Array>, statistic: OrderStatis
   return choice;
 }
 
-/** C(i−1, N−k)·C(M−i, k−1)/C(M, N) for i = 1 … M: by ratios outward from the largest, which neither overflow nor cancel. */
-function choiceProbabilities({ draws, rank }: OrderStatistic, count: number): Float64Array {
+/**
+ * The probability that the k-th best of N draws from M samples without replacement is the i-th smallest of them:
+ * C(i−1, N−k)·C(M−i, k−1)/C(M, N) for i = 1 … M. By ratios outward from the largest, which neither overflow nor cancel.
+ *
+ * @param count M, at least N
+ */
+export function choiceProbabilities({ draws, rank }: OrderStatistic, count: number): Float64Array {
   const below = draws - rank;
   const above = rank - 1;
   const first = below;
