@@ -24,6 +24,15 @@ export {
 export { InputError } from './input-error.js';
 export { estimateKl, type KlEstimate } from './kl-estimate.js';
 export { kolmogorovSmirnovDistance, kolmogorovSmirnovPValue } from './kolmogorov-smirnov.js';
+export {
+  compareAtKls,
+  MATCHED_KL_REACH,
+  type EstimateInterval,
+  type MatchedKlOptions,
+  type MatchedMethods,
+  type MeasuredPolicy,
+  type MethodAtKl,
+} from './matched-kl.js';
 export { algorithms, parseMethod, rewardOfMethod, type Algorithm, type Method, type MethodReward } from './method.js';
 export {
   bestOf,
