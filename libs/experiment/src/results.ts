@@ -1,5 +1,8 @@
 import { cpus, platform, arch, totalmem } from 'node:os';
 import {
+  MATCHED_KL_REACH,
+  bestOfPolicy,
+  bestOfWinRateEstimator,
   bootstrapMean,
   calibrateReward,
   calibrationCurve,
@@ -10,12 +13,14 @@ import {
   parseProcedure,
   rawBeta,
   rewardOfMethod,
+  samplesForBestOf,
   sortedReferences,
+  standardProcedure,
   winRateEstimator,
   type Strength,
   type Transformation,
 } from '@infalign/core';
-import type { ExperimentResults } from '@infalign/report';
+import type { ExperimentResults, Interval, WinRateResult } from '@infalign/report';
 import { checkpointNames, policyRuns, readText, stepNames, strengthOf } from '@infalign/pipeline';
 import type { Experiment } from '@infalign/run-config';
 import type { ExperimentFolder } from './experiment-folder.js';
@@ -95,6 +100,7 @@ export function collectResults(context: ResultsContext): ExperimentResults {
       }),
     ),
     runs: runs.map((run) => runResults(experiment, run, references)),
+    best_of_n: bestOfNResults(experiment, references),
     samples: samples(context, runs, references),
     settings,
     machine: {
@@ -108,11 +114,20 @@ export function collectResults(context: ResultsContext): ExperimentResults {
   };
 }
 
-/** KL at which exact curves are drawn: denser near zero, where they are steep, and beyond the largest measured KL. */
+/** The n for which the base policy under best-of-n is measured. */
+const bestOfNs = [2, 4, 8, 16];
+
+/**
+ * KL at which exact curves are drawn: denser near zero, where they are steep, and beyond the largest measured KL and those that
+ * methods are compared at.
+ */
 function curveKls(runs: readonly PolicyRunResult[]): number[] {
   const largest = Math.max(1, ...runs.flatMap((run) => run.evaluation.map((prompt) => prompt.klExact)));
-  const measured = Math.max(1, ...runs.map((run) => mean(run.evaluation.map((prompt) => prompt.klExact))));
-  const end = Math.min(1.6 * measured, Math.max(largest, 1.2 * measured));
+  const measured = Math.max(
+    ...bestOfNs.map((n) => bestOfPolicy(n, standardProcedure).kl),
+    ...runs.map((run) => mean(run.evaluation.map((prompt) => prompt.klExact))),
+  );
+  const end = Math.min(1.6 * measured, Math.max(largest, (1 + MATCHED_KL_REACH) * measured));
   const count = 40;
   return Array.from({ length: count + 1 }, (_, index) => end * (index / count) ** 2);
 }
@@ -165,23 +180,21 @@ function calibration(
   };
 }
 
+/** Whose rewards, and the names under which results of steps hold them. */
+const scorers = [
+  ['proxy', 'rewards'],
+  ['judge', 'judgeRewards'],
+] as const;
+
 function runResults(
   experiment: Experiment,
   { run, beta, training, evaluation }: PolicyRunResult,
   references: HeldOutReferencesResult,
 ): ExperimentResults['runs'][number] {
   const transformation = transformationOf(run.method, strengthOf(run));
-  const interval = (label: string, values: readonly number[]) => {
-    const { mean, low, high } = bootstrapMean(values, {
-      seed: `${experiment.seed}/${run.name}/${label}`,
-      resamples: experiment.evaluation.bootstrapResamples,
-    });
-    return { mean, low, high };
-  };
-  const scorers = [
-    ['proxy', 'rewards', 'rewards'],
-    ['judge', 'judgeRewards', 'judgeRewards'],
-  ] as const;
+  const interval = (label: string, values: readonly number[]) =>
+    intervalOver(values, `${run.name}/${label}`, experiment);
+  const exact = evaluation.map((prompt) => prompt.klExact);
   return {
     name: run.name,
     method: run.method,
@@ -189,10 +202,7 @@ function runResults(
     target_kl: run.targetKl ?? null,
     beta: { normalised: beta, raw: transformation ? rawBeta(transformation, beta) : null },
     kl: {
-      exact: interval(
-        'kl-exact',
-        evaluation.map((prompt) => prompt.klExact),
-      ),
+      exact: interval('kl-exact', exact),
       k1: interval(
         'kl-k1',
         evaluation.map((prompt) => prompt.klK1),
@@ -201,17 +211,16 @@ function runResults(
         'kl-k3',
         evaluation.map((prompt) => prompt.klK3),
       ),
+      by_prompt: exact,
     },
     win_rates: experiment.procedures.flatMap((procedure) => {
       const winRate = winRateEstimator(parseProcedure(procedure));
-      return scorers.map(([scorer, own, other]) => ({
-        procedure,
-        scorer,
-        ...interval(
-          `${procedure}-${scorer}`,
-          evaluation.map((prompt, index) => winRate(prompt[own], references.evaluation[index]![other])),
-        ),
-      }));
+      return scorers.map(([scorer, rewards]): WinRateResult => {
+        const byPrompt = evaluation.map((prompt, index) =>
+          winRate(prompt[rewards], references.evaluation[index]![rewards]),
+        );
+        return { procedure, scorer, ...interval(`${procedure}-${scorer}`, byPrompt), by_prompt: byPrompt };
+      });
     }),
     training: training.map((statistics) => ({
       iteration: statistics.iteration,
@@ -225,6 +234,36 @@ function runResults(
       entropy: null,
     })),
   };
+}
+
+/** The base policy under best-of-n, from the rollouts that win rates are taken against. */
+function bestOfNResults(
+  experiment: Experiment,
+  { evaluation }: HeldOutReferencesResult,
+): ExperimentResults['best_of_n'] {
+  const fewest = Math.min(...evaluation.map(({ rewards }) => rewards.length));
+  return bestOfNs.flatMap((n) => {
+    const winRates = experiment.procedures.flatMap((name) => {
+      const procedure = parseProcedure(name);
+      if (samplesForBestOf(n, procedure) > fewest) return [];
+      const winRate = bestOfWinRateEstimator(n, procedure);
+      return scorers.map(([scorer, rewards]): WinRateResult => {
+        const byPrompt = evaluation.map((prompt) => winRate(prompt.rewards, prompt[rewards]));
+        const interval = intervalOver(byPrompt, `best-of-${n}/${name}-${scorer}`, experiment);
+        return { procedure: name, scorer, ...interval, by_prompt: byPrompt };
+      });
+    });
+    return winRates.length === 0 ? [] : [{ n, kl: bestOfPolicy(n, standardProcedure).kl, win_rates: winRates }];
+  });
+}
+
+/** The mean over prompts with its interval, which follows from the values, the label and the experiment's seed. */
+function intervalOver(values: readonly number[], label: string, { seed, evaluation }: Experiment): Interval {
+  const { mean, low, high } = bootstrapMean(values, {
+    seed: `${seed}/${label}`,
+    resamples: evaluation.bootstrapResamples,
+  });
+  return { mean, low, high };
 }
 
 function samples(

@@ -22,7 +22,11 @@ function resultsWith(
     frontiers: [{ procedure: 'standard', points }],
     method_curves: [],
     runs: [
-      { ...run, kl: { ...run.kl, exact: kl }, win_rates: [{ procedure: 'standard', scorer: 'proxy', ...winRate }] },
+      {
+        ...run,
+        kl: { ...run.kl, exact: kl },
+        win_rates: [{ procedure: 'standard', scorer: 'proxy', ...winRate, by_prompt: [] }],
+      },
     ],
   };
 }

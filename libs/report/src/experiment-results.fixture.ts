@@ -1,4 +1,5 @@
 import {
+  bestOfPolicy,
   frontierCurve,
   frontierPoint,
   parseProcedure,
@@ -8,11 +9,12 @@ import {
   seededRandom,
   type Transformation,
 } from '@infalign/core';
-import type { ExperimentResults, Interval, RunResults } from './results.js';
+import type { ExperimentResults, Interval, RunResults, Scorer, WinRateResult } from './results.js';
 
 /** Text as a hostile model could write it, for tests that nothing of it becomes markup. */
 const HOSTILE_TEXT = `</script><script>document.title='broken'</script><img src=x onerror="document.title='broken'">&amp;'"\u0000\ud800`;
 
+const evaluationPrompts = 96;
 const methods = ['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10'];
 const procedures = ['standard', 'bon:4', 'won:4'];
 const targetKls = [0.25, 0.6, 1.2];
@@ -36,7 +38,7 @@ export function syntheticResults(seed = 1): ExperimentResults {
       name: 'State of the Union addresses',
       training_prompts: 256,
       calibration_prompts: 64,
-      evaluation_prompts: 96,
+      evaluation_prompts: evaluationPrompts,
     },
     procedures,
     samples_per_prompt: 64,
@@ -73,6 +75,17 @@ export function syntheticResults(seed = 1): ExperimentResults {
       })),
     ),
     runs,
+    best_of_n: [2, 4].map((n) => ({
+      n,
+      kl: bestOfPolicy(n, parseProcedure('standard')).kl,
+      win_rates: procedures.flatMap((procedure) => {
+        const { winRate } = bestOfPolicy(n, parseProcedure(procedure));
+        return [
+          syntheticWinRate(random, procedure, 'proxy', winRate),
+          syntheticWinRate(random, procedure, 'judge', 0.5 + (winRate - 0.5) * 0.8),
+        ];
+      }),
+    })),
     samples: ['The people of this country', 'In the year that has passed since my last message, the Congress'].map(
       (prompt, index) => ({
         prompt_id: `evaluation-${index}`,
@@ -148,13 +161,14 @@ function syntheticRun(
       exact: around(kl, 0.03),
       k1: around(kl * (1 + 0.03 * random.normal()), 0.06),
       k3: around(kl * (1 + 0.05 * random.normal()), 0.09),
+      by_prompt: aroundMean(random, kl, 0.2 * kl),
     },
     win_rates: procedures.flatMap((procedure) => {
       const gain = exact(procedure, method, kl) - 0.5;
       const proxy = 0.5 + gain * (0.78 + 0.08 * random.uniform());
       return [
-        { procedure, scorer: 'proxy' as const, ...around(proxy, 0.013) },
-        { procedure, scorer: 'judge' as const, ...around(0.5 + (proxy - 0.5) * 0.82, 0.017) },
+        syntheticWinRate(random, procedure, 'proxy', proxy),
+        syntheticWinRate(random, procedure, 'judge', 0.5 + (proxy - 0.5) * 0.82),
       ];
     }),
     training: Array.from({ length: iterations }, (_, iteration) => {
@@ -172,6 +186,17 @@ function syntheticRun(
       };
     }),
   };
+}
+
+function syntheticWinRate(random: RandomSource, procedure: string, scorer: Scorer, mean: number): WinRateResult {
+  const by_prompt = aroundMean(random, mean, 0.04);
+  return { procedure, scorer, ...around(mean, scorer === 'proxy' ? 0.013 : 0.017), by_prompt };
+}
+
+/** A number for each evaluation prompt, with exactly this mean. */
+function aroundMean(random: RandomSource, mean: number, spread: number): number[] {
+  const half = Array.from({ length: evaluationPrompts / 2 }, () => spread * (2 * random.uniform() - 1));
+  return half.flatMap((deviation) => [mean + deviation, mean - deviation]);
 }
 
 function around(mean: number, halfWidth: number): Interval {

@@ -123,8 +123,13 @@ describe('results.json', () => {
     ['a field that nobody knows', text.replace('{\n', '{\n  "sed": 1,\n'), /sed/],
     [
       'a win rate above one',
-      text.replace(/("scorer": "judge", )"mean": [\d.]+/, '$1"mean": 1.5'),
+      text.replace(/("scorer": "judge",\s+)"mean": [\d.]+/, '$1"mean": 1.5'),
       /win_rates\[1\]\.mean/,
+    ],
+    [
+      'win rates on fewer prompts than there are',
+      text.replace(/("by_prompt": \[)[\d.]+, /, '$1'),
+      /runs\[0\]\.kl\.by_prompt: has 95 numbers for 96/,
     ],
     ['an interval that is upside down', text.replace(/"low": [\d.]+/, '"low": 7'), /must have low ≤ high/],
     [
@@ -134,7 +139,7 @@ describe('results.json', () => {
     ],
     [
       'a win rate of an unknown procedure',
-      text.replace('"procedure": "won:4", "scorer"', '"procedure": "won:5", "scorer"'),
+      text.replace(/"procedure": "won:4",(?=\s+"scorer")/, '"procedure": "won:5",'),
       /is not one of procedures/,
     ],
     [

@@ -69,12 +69,13 @@ function roundNumbers(value: unknown): unknown {
   return value;
 }
 
-/** JSON, indented by two spaces; what fits on one line stays on one. */
+/** JSON, indented by two spaces; what fits on one line stays on one, and so do lists of numbers, however long. */
 function layOut(value: unknown, indent: string): string {
   const line = onOneLine(value);
   if (typeof value !== 'object' || value === null || indent.length + line.length <= LINE_WIDTH) return line;
   const inner = `${indent}  `;
   if (Array.isArray(value)) {
+    if (value.every((item) => typeof item === 'number')) return line;
     return `[\n${value.map((item) => inner + layOut(item, inner)).join(',\n')}\n${indent}]`;
   }
   const entries = Object.entries(value).map(([key, item]) => `${inner}${JSON.stringify(key)}: ${layOut(item, inner)}`);

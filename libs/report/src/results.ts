@@ -30,8 +30,13 @@ const winRateInterval = z
     mean: share.describe('Win rate of T(policy) over T(base policy), 0 to 1; ½ is no better than the base policy.'),
     low: share.describe('Lower end of the 95 % bootstrap interval over prompts.'),
     high: share.describe('Upper end of it.'),
+    by_prompt: z
+      .array(share)
+      .describe('On each evaluation prompt, in the same order everywhere: their mean is the mean.'),
   })
   .refine(({ low, high }) => low <= high, { error: 'must have low ≤ high' });
+
+const winRates = z.array(winRateInterval).min(1).describe('One for each procedure and scorer, over the base policy.');
 
 const curvePoint = z.strictObject({
   kl: nonNegative.describe('KL from the base policy, nats a response.'),
@@ -146,10 +151,17 @@ const run = z.strictObject({
       exact: interval.describe('Sum over positions of the exact KL between the two next-token distributions.'),
       k1: interval.describe('Mean log ratio.'),
       k3: interval.describe('Mean of e^{−d} − 1 + d, d the log ratio.'),
+      by_prompt: z.array(finite).describe('The exact one on each evaluation prompt, in the order of the win rates.'),
     })
     .describe('KL(policy ‖ base policy) on the evaluation prompts, nats a response, by three estimators.'),
-  win_rates: z.array(winRateInterval).min(1).describe('One for each procedure and scorer, over the base policy.'),
+  win_rates: winRates,
   training: z.array(trainingIteration).describe('In order of iteration.'),
+});
+
+const bestOfN = z.strictObject({
+  n: positiveCount,
+  kl: nonNegative.describe('ln n − (n−1)/n, exact where no rewards are equal; nats a response.'),
+  win_rates: winRates,
 });
 
 const response = z.strictObject({
@@ -208,6 +220,12 @@ export const experimentResultsSchema = z
       .array(z.strictObject({ procedure: name, method: name, points: curvePoints }))
       .describe('What the optimum of each method that has a transformation reaches, exact; over all β.'),
     runs: z.array(run),
+    best_of_n: z
+      .array(bestOfN)
+      .describe(
+        "The base policy as a policy whose every answer is, of n samples, the one that the proxy likes best; from the base policy's " +
+          'samples for the evaluation prompts. A procedure that would need more of them than there are is left out.',
+      ),
     samples: z.array(sample).describe('Responses to some evaluation prompts.'),
     settings: z.string().describe('The experiment file with every default filled in, as YAML.'),
     machine: z
@@ -239,18 +257,27 @@ export const experimentResultsSchema = z
     results.method_curves.forEach(({ procedure }, index) => {
       if (!known.has(procedure)) complain(['method_curves', index, 'procedure'], 'is not one of procedures');
     });
+    const checkByPrompt = (path: (string | number)[], values: readonly number[]) => {
+      const prompts = results.dataset.evaluation_prompts;
+      if (values.length !== prompts) complain(path, `has ${values.length} numbers for ${prompts} evaluation prompts`);
+    };
+    const checkWinRates = (path: (string | number)[], winRates: readonly WinRateResult[]) => {
+      const measured = new Set<string>();
+      winRates.forEach(({ procedure, scorer, by_prompt }, place) => {
+        if (!known.has(procedure)) complain([...path, place, 'procedure'], 'is not one of procedures');
+        if (measured.has(`${procedure} ${scorer}`)) complain([...path, place], 'repeats a procedure and scorer');
+        measured.add(`${procedure} ${scorer}`);
+        checkByPrompt([...path, place, 'by_prompt'], by_prompt);
+      });
+    };
     const runNames = new Set<string>();
     results.runs.forEach((one, index) => {
       if (runNames.has(one.name)) complain(['runs', index, 'name'], 'is the name of an earlier run too');
       runNames.add(one.name);
-      const measured = new Set<string>();
-      one.win_rates.forEach(({ procedure, scorer }, place) => {
-        const path = ['runs', index, 'win_rates', place];
-        if (!known.has(procedure)) complain([...path, 'procedure'], 'is not one of procedures');
-        if (measured.has(`${procedure} ${scorer}`)) complain(path, 'repeats a procedure and scorer');
-        measured.add(`${procedure} ${scorer}`);
-      });
+      checkByPrompt(['runs', index, 'kl', 'by_prompt'], one.kl.by_prompt);
+      checkWinRates(['runs', index, 'win_rates'], one.win_rates);
     });
+    results.best_of_n.forEach((one, index) => checkWinRates(['best_of_n', index, 'win_rates'], one.win_rates));
     results.samples.forEach((one, index) => {
       one.policies.forEach((policy, place) => {
         if (policy.run !== null && !runNames.has(policy.run)) {
