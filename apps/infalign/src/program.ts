@@ -5,6 +5,7 @@ import { doctorCommand } from './commands/doctor.js';
 import { downCommand } from './commands/down.js';
 import { replayCommand } from './commands/replay.js';
 import { reportCommand } from './commands/report.js';
+import { resultsCommand } from './commands/results.js';
 import { runCommand } from './commands/run.js';
 import { runStepCommand } from './commands/run-step.js';
 import { statusCommand } from './commands/status.js';
@@ -23,6 +24,7 @@ import { Interruption } from './interruption.js';
 const COMMANDS: readonly (() => Command)[] = [
   runCommand,
   reportCommand,
+  resultsCommand,
   theoryCommand,
   calibrateCommand,
   winRateCommand,

@@ -1,4 +1,4 @@
-import type { CurvePoint, ExperimentResults, RunResults, Scorer, WinRateResult } from './results.js';
+import type { CurvePoint, ExperimentResults, Interval, Scorer, WinRateResult } from './results.js';
 
 /** A measured win rate beside the exact limit. */
 export interface Assessment {
@@ -31,14 +31,26 @@ export function curveAt(points: readonly CurvePoint[], kl: number): number | und
   return below.win_rate + fraction * (above.win_rate - below.win_rate);
 }
 
-/** Compares every win rate of a run with the exact frontier of its procedure. */
-export function assessRun(results: ExperimentResults, run: RunResults): Assessment[] {
+/** The frontier of a procedure as a function of KL; undefined beyond the results' points of it. */
+export function frontierOf(results: ExperimentResults, procedure: string): (kl: number) => number | undefined {
+  const points = results.frontiers.find((curve) => curve.procedure === procedure)?.points ?? [];
+  return (kl) => curveAt(points, kl);
+}
+
+/** What is assessed of a policy: a run, or one that was not trained. */
+export interface MeasuredRun {
+  readonly kl: { readonly exact: Pick<Interval, 'mean' | 'high'> };
+  readonly win_rates: readonly WinRateResult[];
+}
+
+/** Compares every win rate of a policy with the exact frontier of its procedure. */
+export function assessRun(results: ExperimentResults, run: MeasuredRun): Assessment[] {
   return run.win_rates.map((winRate) => {
     const { procedure, scorer } = winRate;
-    const points = results.frontiers.find((curve) => curve.procedure === procedure)?.points ?? [];
+    const frontierAt = frontierOf(results, procedure);
     // An estimate can fall below zero, where the limit is that of the base policy itself.
-    const frontier = curveAt(points, Math.max(0, run.kl.exact.mean));
-    const limit = curveAt(points, Math.max(0, run.kl.exact.high));
+    const frontier = frontierAt(Math.max(0, run.kl.exact.mean));
+    const limit = frontierAt(Math.max(0, run.kl.exact.high));
     return {
       procedure,
       scorer,

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { assessRun } from './assessment.js';
 import { syntheticResults, withHostileText } from './experiment-results.fixture.js';
+import { matchMethods } from './matched-methods.js';
 import { renderReport } from './render-report.js';
 
 const results = syntheticResults();
@@ -109,6 +110,38 @@ describe('the report', () => {
     });
   });
 
+  it('compares the methods at each target KL, with the lead over the best of the others', () => {
+    const { methods } = matchMethods(results);
+    const rows = tableRows(page, 'Worst of 4, at the same KL');
+    const kls = [0.25, 0.6, 1.2];
+    expect(rows.map(([method]) => method)).toEqual([
+      ...Object.values(titles).map((title) => expect.stringContaining(title) as string),
+      'Base policy, best of n samples',
+    ]);
+    ['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10', 'best-of-n'].forEach((method, place) => {
+      const cells = rows[place]!.slice(1);
+      expect(cells).toHaveLength(3 * kls.length);
+      kls.forEach((kl, column) => {
+        const here = methods.filter((row) => row.procedure === 'won:4' && row.kl === kl);
+        const [winRate, lead, judge] = cells.slice(3 * column, 3 * column + 3);
+        const row = here.find((one) => one.method === method)!;
+        // Synthetic results have the best of 2 and 4, with 0.19 and 0.64 nats.
+        if (method === 'best-of-n' && kl === 1.2) {
+          expect(row.win_rate).toBeNull();
+          expect([winRate, lead, judge]).toEqual(['–', '–', '–']);
+          return;
+        }
+        const others = here.flatMap((one) => (one.method === method || one.win_rate === null ? [] : [one.win_rate]));
+        expect(winRate).toBe(
+          `${(100 * row.win_rate!).toFixed(1)} % ± ${(50 * (row.ci_high! - row.ci_low!)).toFixed(1)}`,
+        );
+        expect(lead).toMatch(/^-?\d+\.\d ± \d+\.\d$/);
+        expect(Number(lead!.split(' ')[0])).toBeCloseTo(100 * (row.win_rate! - Math.max(...others)), 1);
+        expect(judge).toMatch(new RegExp(`^${(100 * row.judge_win_rate!).toFixed(1)} % ± `));
+      });
+    });
+  });
+
   it('says so at the top and in the table when a measurement lies above the frontier', async () => {
     expect(markupOf(page)).not.toContain('role="alert"');
     const [run, ...others] = results.runs;
@@ -144,10 +177,11 @@ describe('the report', () => {
         {
           ...results.runs[0]!,
           target_kl: null,
-          win_rates: [{ procedure: 'kth:2/4', scorer: 'proxy', mean: 0.6, low: 0.58, high: 0.62 }],
+          win_rates: [{ procedure: 'kth:2/4', scorer: 'proxy', mean: 0.6, low: 0.58, high: 0.62, by_prompt: [] }],
           training: [],
         },
       ],
+      best_of_n: [],
       samples: [],
       calibration: { ...results.calibration, by_references: [] },
       base_model: { ...results.base_model, training_loss: [], validation_loss: [] },

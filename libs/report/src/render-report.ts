@@ -6,6 +6,7 @@ import { pageScript } from './page-script.js';
 import { pageStyle } from './page-style.js';
 import type { ExperimentResults } from './results.js';
 import { headlineSection } from './sections/headline.js';
+import { matchedSection } from './sections/matched.js';
 import { calibrationSection, modelsSection, trainingSection } from './sections/measurements.js';
 import { provenanceSection } from './sections/provenance.js';
 import { runsSection } from './sections/runs.js';
@@ -37,7 +38,7 @@ export async function renderReport(results: ExperimentResults): Promise<string> 
         </style>
       </head>
       <body>
-        ${headlineSection(results, figures)} ${runsSection(results)} ${samples} ${training}
+        ${headlineSection(results, figures)} ${matchedSection(results)} ${runsSection(results)} ${samples} ${training}
         ${calibrationSection(results, figures)} ${modelsSection(results, figures)} ${provenanceSection(results)}
         <footer>
           Made by infalign ${results.version}. Figures are drawn by Vega (BSD-3-Clause, © University of Washington

@@ -24,6 +24,7 @@ const algorithmTitles: ReadonlyMap<string, string> = new Map([
   ['dpo', 'DPO'],
   ['ipo', 'IPO'],
   ['bonbon', 'BoNBoN'],
+  ['best-of-n', 'Base policy, best of n samples'],
 ]);
 
 function rewardTitle(reward: string): string {

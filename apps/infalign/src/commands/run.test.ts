@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCheckpoint } from '@infalign/checkpoint';
 import { seededRandom } from '@infalign/core';
 import { afterAll, describe, expect, it } from 'vitest';
-import { newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
+import { infalign, newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
 
 const folder = newTestFolder();
 afterAll(() => folder.remove());
@@ -106,9 +106,119 @@ describe('infalign run', () => {
     const after = JSON.parse(reproducible(out)) as { runs: { method: string }[] };
     expect(after.runs.map(({ method }) => method)).toEqual(['ppo/exp:5', 'dpo']);
     expect(after.runs[0]).toEqual(before.runs[0]);
+    mkdirSync(folder.path('two-methods'));
+    copyFileSync(join(out, 'results.json'), join(folder.path('two-methods'), 'results.json'));
     // And with the first alone again: it is all there.
     expect(await run([experiment('straight', sentiment), '--out', out, '--resume'])).toMatchObject({ code: 0 });
     expect(JSON.parse(reproducible(out))).toEqual(before);
+  });
+
+  describe('leaves results.json, of which infalign results', () => {
+    const twoMethods = folder.path('two-methods');
+    interface Row {
+      readonly method: string;
+      readonly n: number | null;
+      readonly procedure: string;
+      readonly kl: number;
+      readonly win_rate: number | null;
+      readonly judge_win_rate: number | null;
+    }
+    interface Printed {
+      readonly rows: readonly Row[];
+      readonly methods: readonly Row[];
+      readonly comparisons: readonly (Row & {
+        baseline: string;
+        difference: number;
+        ci_low: number;
+        ci_high: number;
+      })[];
+    }
+    const printed = (args: readonly string[]): Printed => {
+      const { code, stdout, stderr } = infalign(['results', ...args, '--json']);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      return JSON.parse(stdout) as Printed;
+    };
+
+    it('prints the rows, and the methods at the same KL with their differences', () => {
+      const { rows } = printed([twoMethods]);
+      // 16 references a prompt are enough for one of the best of 2, 4 and 8, and for four of the best of 2.
+      expect(rows.map(({ method, n, procedure }) => [n === null ? method : `${method} ${n}`, procedure])).toEqual([
+        ['ppo/exp:5', 'standard'],
+        ['ppo/exp:5', 'bon:4'],
+        ['dpo', 'standard'],
+        ['dpo', 'bon:4'],
+        ['best-of-n 2', 'standard'],
+        ['best-of-n 2', 'bon:4'],
+        ['best-of-n 4', 'standard'],
+        ['best-of-n 8', 'standard'],
+      ]);
+      const dpo = rows[3]!;
+      const bestOf2 = rows[5]!;
+      expect(bestOf2.kl).toBeCloseTo(Math.log(2) - 1 / 2, 8);
+      // So small an experiment comes nowhere near the KL it asked for, but at a run's own KL the method is the run.
+      const [at] = printed([twoMethods, '--kl', String(dpo.kl)]).methods.filter(
+        ({ method, procedure }) => method === 'dpo' && procedure === 'bon:4',
+      );
+      expect(at!.win_rate).toBeCloseTo(dpo.win_rate!, 8);
+      expect(at!.judge_win_rate).toBeCloseTo(dpo.judge_win_rate!, 8);
+      const { comparisons } = printed([
+        join(twoMethods, 'results.json'),
+        '--kl',
+        betweenRuns(),
+        '--baseline',
+        'ppo/exp:5',
+      ]);
+      expect(comparisons.map(({ procedure, method }) => [procedure, method])).toEqual([
+        ['standard', 'dpo'],
+        ['bon:4', 'dpo'],
+      ]);
+      for (const { baseline, difference, ci_low, ci_high } of comparisons) {
+        expect(baseline).toBe('ppo/exp:5');
+        expect(ci_low).toBeLessThan(difference);
+        expect(ci_high).toBeGreaterThan(difference);
+      }
+    });
+
+    /** A KL that both methods come near. */
+    function betweenRuns(): string {
+      const kls = printed([twoMethods]).rows.filter(({ n }) => n === null);
+      return String(Math.sqrt(kls[0]!.kl * kls.at(-1)!.kl));
+    }
+
+    const page = readFileSync(new URL('../../../../docs/results-files.md', import.meta.url), 'utf8');
+
+    it('shows what docs/results-files.md says, by the commands that stand there', () => {
+      const commands = [...page.matchAll(/^\$ npx infalign (.*)$/gm)].map(([, command]) => command!);
+      expect(commands.length).toBeGreaterThan(3);
+      for (const command of commands) {
+        const args = command.replace('runs/quickstart', twoMethods).replace('ppo/identity', 'ppo/exp:5').split(' ');
+        const { code, stdout, stderr } = infalign(args);
+        expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: '' });
+        if (args.includes('--json')) continue;
+        expect(stdout).toMatch(/^bon:4$/m);
+        expect(stdout).toMatch(/ best-of-8 +– +– +1\.204 /);
+        expect(stdout).not.toMatch(/NaN|undefined|null/);
+      }
+    });
+
+    it('has no field that docs/results-files.md does not tell of', () => {
+      const { rows, methods, comparisons } = printed([twoMethods, '--kl', betweenRuns()]);
+      const fields = [rows, methods, comparisons].flatMap((list) => Object.keys(list[0]!));
+      for (const field of fields) expect(page).toContain(`\`${field}\``);
+    });
+
+    it('names what is missing or unknown, and what to do about it', () => {
+      const failing = (...args: string[]): string => {
+        const { code, stdout, stderr } = infalign(['results', ...args]);
+        expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+        expect(stderr).not.toContain('    at ');
+        return stderr;
+      };
+      expect(failing(folder.path('nowhere'))).toMatch(/nowhere: is not there.*--resume/);
+      expect(failing(folder.temporaryFolder)).toMatch(/results\.json: is not there/);
+      expect(failing(twoMethods, '--baseline', 'ppo')).toMatch(/no method ppo.*ppo\/exp:5, dpo and best-of-n/);
+      expect(failing(twoMethods, '--kl', '0')).toMatch(/--kl is "0"; it must be a number above 0/);
+    });
   });
 
   it('names a damaged checkpoint, and what to do about it', { timeout: 60_000 }, async () => {

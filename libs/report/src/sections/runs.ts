@@ -1,8 +1,8 @@
-import { type Assessment, assessRun } from '../assessment.js';
+import { assessRun } from '../assessment.js';
 import { type Html, html } from '../html.js';
-import type { ExperimentResults, Interval, RunResults } from '../results.js';
-import { compactNumber, decimal, halfWidth, percent, procedureTitle } from '../wording.js';
-import { methodLabel } from './method-key.js';
+import type { ExperimentResults } from '../results.js';
+import { compactNumber, decimal, percent, procedureTitle } from '../wording.js';
+import { runCells, scrollingTable, winRateCell, withInterval } from './run-table.js';
 
 /** Every run in numbers: its KL, and its win rates under each procedure. */
 export function runsSection(results: ExperimentResults): Html {
@@ -56,48 +56,4 @@ function winRateTable(results: ExperimentResults, procedure: string): Html {
       ];
     }),
   );
-}
-
-function runCells(results: ExperimentResults, run: RunResults): Html[] {
-  return [
-    html`<th scope="row" title="${run.name}">${methodLabel(results, run.method)}</th>`,
-    html`<td>${run.seed}</td>`,
-  ];
-}
-
-function winRateCell(assessment: Assessment | undefined): Html {
-  if (assessment === undefined) return html`<td>–</td>`;
-  const text = withInterval(assessment.winRate, percent, (value) => decimal(100 * value, 1));
-  if (!assessment.aboveFrontier) return html`<td>${text}</td>`;
-  return html`<td class="above">${text} <strong>above the frontier</strong></td>`;
-}
-
-function withInterval(value: Interval, format: (value: number) => string, formatWidth = format): Html {
-  return html`<span title="${format(value.low)} to ${format(value.high)}"
-    >${format(value.mean)} <span class="interval">± ${formatWidth(halfWidth(value))}</span></span
-  >`;
-}
-
-/** A table that scrolls on its own where the page is too narrow for it. */
-function scrollingTable(caption: string, columns: readonly string[], rows: readonly (readonly Html[])[]): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}">
-    <table>
-      <caption>
-        ${caption}
-      </caption>
-      <thead>
-        <tr>
-          ${columns.map((column) => html`<th scope="col">${column}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map(
-          (cells) =>
-            html`<tr>
-              ${cells}
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`;
 }
