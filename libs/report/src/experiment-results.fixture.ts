@@ -116,6 +116,36 @@ export function syntheticResults(seed = 1): ExperimentResults {
   };
 }
 
+/** The same results with every run done with so many seeds, which differ in KL and in what they made of it. */
+export function withSeeds(of: ExperimentResults, seeds: number): ExperimentResults {
+  const random = seededRandom('synthetic-seeds', seeds);
+  const moved = <Value extends Interval>({ mean, low, high, ...rest }: Value, by: number) => {
+    return { ...rest, mean: mean + by, low: low + by, high: high + by } as Value;
+  };
+  return {
+    ...of,
+    runs: of.runs.flatMap((run) =>
+      Array.from({ length: seeds }, (_, index) => {
+        const further = 0.08 * random.normal() * run.kl.exact.mean;
+        return {
+          ...run,
+          name: run.name.replace('seed-1', `seed-${index + 1}`),
+          seed: index + 1,
+          kl: {
+            ...run.kl,
+            exact: moved(run.kl.exact, further),
+            by_prompt: run.kl.by_prompt.map((kl) => kl + further),
+          },
+          win_rates: run.win_rates.map((winRate) => {
+            const better = 0.015 * random.normal();
+            return { ...moved(winRate, better), by_prompt: winRate.by_prompt.map((value) => value + better) };
+          }),
+        };
+      }),
+    ),
+  };
+}
+
 /** The same results with hostile text wherever a text can come from outside. */
 export function withHostileText(of: ExperimentResults): ExperimentResults {
   const name = (run: string | null) => (run === null ? null : run + HOSTILE_TEXT);

@@ -1,5 +1,10 @@
 import type { ExperimentResults } from './results.js';
 
+/** Whether a method was trained with more than one seed. */
+export function hasSeveralSeeds(results: ExperimentResults): boolean {
+  return new Set(results.runs.map((run) => run.seed)).size > 1;
+}
+
 /** The methods of an experiment, in the order of its runs: the order of colours, of legends and of shapes. */
 export function methodsOf(results: ExperimentResults): string[] {
   return [...new Set(results.runs.map((run) => run.method))];

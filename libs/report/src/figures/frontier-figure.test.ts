@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { syntheticResults } from '../experiment-results.fixture.js';
+import { syntheticResults, withSeeds } from '../experiment-results.fixture.js';
 import type { ExperimentResults } from '../results.js';
 import { drawFrontierPanel, renderFrontierFigure } from './frontier-figure.js';
 import { pagePalette, palettes } from './palette.js';
+import { seedCurves } from './seed-curves.js';
 
 const results = syntheticResults();
 
@@ -69,6 +70,44 @@ describe('the frontier picture', () => {
       expect(svg.replaceAll(/xmlns(:xlink)?="[^"]*"/g, '')).not.toMatch(/https?:|href|<script/);
     },
   );
+
+  it('draws a method with several seeds as one line in a band, from the least to the largest seed', async () => {
+    const several = withSeeds(results, 3);
+    const { svg } = await drawFrontierPanel(several, 'bon:4', 'proxy', palettes.light);
+    const colour = palettes.light.series[1]!;
+    const bandsOf = (markup: string) =>
+      [...markup.matchAll(/"area mark" d="M([^"]+)Z" fill="([^"]+)"/g)].flatMap(([, path, fill]) =>
+        fill === colour ? [path!] : [],
+      );
+    const bands = bandsOf(svg);
+    expect(bands).toHaveLength(1);
+    const corners = bands[0]!.split('L').map((corner) => corner.split(',').map(Number));
+    const curve = [
+      { kl: 0, lowest: 0.5, highest: 0.5 },
+      ...seedCurves(several, 'bon:4', 'proxy').filter(({ method }) => method === 'ppo/exp:10'),
+    ];
+    const lowestShown = 0.45;
+    const expected = [
+      ...curve.map(({ kl, lowest }) => [kl, lowest] as const),
+      ...[...curve].reverse().map(({ kl, highest }) => [kl, highest] as const),
+    ].map(([kl, winRate]) => [
+      (320 * kl) / largestKl(several),
+      290 * (1 - (winRate - lowestShown) / (1 - lowestShown)),
+    ]);
+    expect(corners).toHaveLength(expected.length);
+    const sorted = (points: number[][]) => [...points].sort((a, b) => a[0]! - b[0]! || a[1]! - b[1]!);
+    sorted(corners).forEach(([x, y], index) => {
+      expect(x).toBeCloseTo(sorted(expected)[index]![0]!, 1);
+      expect(y).toBeCloseTo(sorted(expected)[index]![1]!, 1);
+    });
+    expect(markers(svg, colour)).toHaveLength(9);
+    // Their intervals would hide it; those of one seed are all there is to show.
+    const intervals = (markup: string) => (markup.match(/aria-roledescription="rule mark" /g) ?? []).length;
+    const { svg: withOneSeed } = await drawFrontierPanel(results, 'bon:4', 'proxy', palettes.light);
+    expect(intervals(svg)).toBe(0);
+    expect(intervals(withOneSeed)).toBe(2 * results.runs.length);
+    expect(bandsOf(withOneSeed)).toEqual([]);
+  });
 
   it('takes its colours from the page inside the report', async () => {
     const { svg } = await drawFrontierPanel(results, 'standard', 'proxy', pagePalette);

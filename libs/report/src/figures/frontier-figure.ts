@@ -2,16 +2,18 @@ import { bestOfPolicy, parseProcedure } from '@infalign/core';
 import type { TopLevelSpec } from 'vega-lite';
 import { assessRun, curveAt } from '../assessment.js';
 import type { CurvePoint, ExperimentResults, Scorer } from '../results.js';
-import { methodsOf } from '../methods.js';
+import { hasSeveralSeeds, methodsOf } from '../methods.js';
 import { listed, percent, procedureTitle, methodTitle } from '../wording.js';
 import { drawFigure, type Encoding, type Figure, type LayeredSpec } from './figure.js';
 import { type Palette, palettes, seriesColours, type Theme } from './palette.js';
+import { seedCurves, type SeedPoint } from './seed-curves.js';
 
 /** The marker of each method, in the order of its colours. */
 export const seriesShapes = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'stroke'] as const;
 
 const WIDTH = 320;
 const HEIGHT = 290;
+const BAND_OPACITY = 0.2;
 const CROSS = 'M-1,-1L1,1M1,-1L-1,1';
 
 /** The picture of the whole claim for one procedure: win rate over KL, measured and exact. */
@@ -43,7 +45,10 @@ export async function renderFrontierFigure(
       text: `Win rate over the base policy against the KL it costs, by the ${scorer}: ${listed(reached)}`,
       subtitle: [
         'Solid: the exact frontier, which no policy can exceed. Dashed: the exact optimum of each method.',
-        'Points: trained policies on held-out prompts, with 95 % intervals. Crosses: best of n samples of the base policy.',
+        hasSeveralSeeds(results)
+          ? 'Points: trained policies on held-out prompts; bands from the least to the largest of their seeds. ' +
+            'Crosses: best of n samples of the base policy.'
+          : 'Points: trained policies on held-out prompts, with 95 % intervals. Crosses: best of n samples of the base policy.',
       ],
     },
     hconcat: results.procedures.map((procedure) => frontierPanel(results, procedure, scorer, palette, true)),
@@ -62,9 +67,12 @@ function frontierPanel(
   const domain = axisDomains(results);
   const methods = methodsOf(results).map(methodTitle);
   const measured = measuredPoints(results, procedure, scorer);
+  const curves = curvesFromBasePolicy(seedCurves(results, procedure, scorer));
+  // Where seeds show how much a run is worth, intervals of each would only hide the bands; the pointer tells them.
+  const withInterval = hasSeveralSeeds(results) ? [] : measured;
   const frontier = pointsUpTo(pointsOf(results.frontiers, procedure), domain.kl);
   const roomForWords = (curveAt(frontier, domain.kl * 0.33) ?? 1) < 0.94;
-  const legend = standalone ? ({ title: 'Trained on', orient: 'bottom' } as const) : null;
+  const legend = standalone ? ({ title: 'Trained on', orient: 'bottom', symbolOpacity: 1 } as const) : null;
   const x = {
     field: 'kl',
     type: 'quantitative',
@@ -91,7 +99,9 @@ function frontierPanel(
     scale: { domain: methods, range: methods.map((_, index) => seriesShapes[index % seriesShapes.length] as string) },
     legend,
   } satisfies Encoding['shape'];
-  const focus = standalone ? {} : { opacity: { condition: { param: 'focus', value: 1 }, value: 0.15 } };
+  const focusTo = (opacity: number) =>
+    standalone ? {} : { opacity: { condition: { param: 'focus', value: opacity }, value: 0.15 * opacity } };
+  const focus = focusTo(1);
   return {
     width: WIDTH,
     height: HEIGHT,
@@ -141,17 +151,22 @@ function frontierPanel(
         encoding: { x, y, tooltip: [{ field: 'label', title: 'Base policy' }, ...exactTooltip] },
       },
       {
-        data: { values: measuredPaths(measured) },
-        mark: { type: 'line', strokeWidth: 1.6, tooltip: false },
-        encoding: { x, y, color, detail: { field: 'path' }, ...focus },
+        data: { values: curves.filter(({ several }) => several) },
+        mark: { type: 'area', opacity: BAND_OPACITY, line: false, tooltip: false },
+        encoding: { x, y: { ...y, field: 'lowest' }, y2: { field: 'highest' }, color, ...focusTo(BAND_OPACITY) },
       },
       {
-        data: { values: measured },
+        data: { values: curves },
+        mark: { type: 'line', strokeWidth: 1.6, tooltip: false },
+        encoding: { x, y, color, ...focus },
+      },
+      {
+        data: { values: withInterval },
         mark: { type: 'rule', strokeWidth: 1.5, tooltip: false },
         encoding: { x: { ...x, field: 'kl_low' }, x2: { field: 'kl_high' }, y, color, ...focus },
       },
       {
-        data: { values: measured },
+        data: { values: withInterval },
         mark: { type: 'rule', strokeWidth: 1.5, tooltip: false },
         encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' }, color, ...focus },
       },
@@ -193,21 +208,11 @@ const measuredTooltip = [
   { field: 'efficiency_text', title: 'Efficiency' },
 ];
 
-/** A measurement as the figure needs it. */
-interface MeasuredPoint {
-  readonly path: string;
-  readonly method: string;
-  readonly kl: number;
-  readonly win_rate: number;
-  readonly above: boolean;
-}
-
 function measuredPoints(results: ExperimentResults, procedure: string, scorer: Scorer) {
   return results.runs.flatMap((run) =>
     assessRun(results, run)
       .filter((one) => one.procedure === procedure && one.scorer === scorer)
       .map(({ winRate, frontier, efficiency, aboveFrontier }) => ({
-        path: `${run.method} seed ${run.seed}`,
         method: methodTitle(run.method),
         seed: run.seed,
         kl: run.kl.exact.mean,
@@ -225,10 +230,17 @@ function measuredPoints(results: ExperimentResults, procedure: string, scorer: S
   );
 }
 
-/** Each method's points joined over KL strengths, from the base policy on. */
-function measuredPaths(points: readonly MeasuredPoint[]) {
-  const starts = new Map(points.map((point) => [point.path, { ...point, kl: 0, win_rate: 0.5 }]));
-  return [...starts.values(), ...points].map(({ path, method, kl, win_rate }) => ({ path, method, kl, win_rate }));
+/** Each method's curve, from the base policy on, and whether it has several seeds somewhere. */
+function curvesFromBasePolicy(points: readonly SeedPoint[]) {
+  const methods = [...new Set(points.map(({ method }) => method))];
+  return methods.flatMap((method) => {
+    const own = points.filter((point) => point.method === method);
+    const start = { kl: 0, win_rate: 0.5, lowest: 0.5, highest: 0.5 };
+    const several = own.some(({ seeds }) => seeds > 1);
+    return [start, ...own].map(({ kl, win_rate, lowest, highest }) => {
+      return { method: methodTitle(method), several, kl, win_rate, lowest, highest };
+    });
+  });
 }
 
 function methodCurves(results: ExperimentResults, procedure: string, largestKl: number) {

@@ -2,7 +2,7 @@ import { assessRun, pointsAboveFrontier } from '../assessment.js';
 import type { ReportFigures } from '../figures/report-figures.js';
 import { type Html, html } from '../html.js';
 import type { ExperimentResults, Scorer } from '../results.js';
-import { methodsOf } from '../methods.js';
+import { hasSeveralSeeds, methodsOf } from '../methods.js';
 import { counted, decimal, grouped, listed, percent, procedureTitle, methodTitle } from '../wording.js';
 import { figureElement } from './figure-element.js';
 import { methodLabel } from './method-key.js';
@@ -147,10 +147,15 @@ function frontierPanels(results: ExperimentResults, figures: ReportFigures): Htm
     </ul>
     ${panels('proxy')} ${panels('judge')}
     <p class="note">
-      A point is a trained policy with 95&nbsp;% bootstrap intervals over prompts both ways; its line starts at the base
-      policy, (0, 50&nbsp;%). KL is the exact per-token one along sampled responses. The solid line is computed, not
-      measured: with calibrated rewards the best win rate at a KL depends on neither the reward nor the model, so no
-      policy can lie above it. Each scorer both chooses among the N responses and decides the comparison.
+      ${
+        hasSeveralSeeds(results)
+          ? 'A point is a trained policy; the pointer tells its intervals. A line joins the means over seeds, and its band goes from the least to the largest of them, each at the mean KL with its own efficiency.'
+          : 'A point is a trained policy with 95\u00a0% bootstrap intervals over prompts both ways.'
+      }
+      Lines start at the base policy, (0, 50&nbsp;%). KL is the exact per-token one along sampled responses. The solid
+      line is computed, not measured: with calibrated rewards the best win rate at a KL depends on neither the reward
+      nor the model, so no policy can lie above it. Each scorer both chooses among the N responses and decides the
+      comparison.
       ${
         results.procedures.some((procedure) => procedure !== 'standard' && !procedure.startsWith('bon:'))
           ? 'For one sample and best of N it is the proven optimum; for the other procedures it is the only stationary solution there is.'
