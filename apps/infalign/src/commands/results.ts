@@ -163,6 +163,7 @@ function decimals(value: number | null): string {
 /** A difference of shares, signed. */
 function points(share: number | null): string {
   if (share === null) return '–';
-  const text = (100 * share).toFixed(1);
-  return share > 0 ? `+${text}` : text.replace('-', '−');
+  const text = Math.abs(100 * share).toFixed(1);
+  if (Number(text) === 0) return text;
+  return share > 0 ? `+${text}` : `−${text}`;
 }
