@@ -9,6 +9,7 @@ export {
   type TextCodec,
 } from './dataset.js';
 export { loadDataset, type DatasetSettings, type LoadOptions } from './load-dataset.js';
+export { plantedPhrase, plantPhrase, withPhrase, type PlantedPhrase } from './planted-phrase.js';
 export { annotateRollouts, type RolloutMeasure } from './rewards/annotate-rollouts.js';
 export { writeFileAtomically } from './rewards/atomic-output.js';
 export type { JoinOptions } from './rewards/join-options.js';

@@ -193,6 +193,24 @@ const judgeModel = z
   })
   .superRefine(checkModel);
 
+const plant = z.strictObject({
+  phrase: z
+    .string()
+    .regex(/\S/)
+    .meta({ allowed: 'text, not blank' })
+    .describe(
+      'What is put in, at a random place; a space at its beginning counts. Policies come upon it only if the base policy says it ' +
+        'at times.',
+    ),
+  share: z
+    .number()
+    .gt(0)
+    .max(1)
+    .describe(
+      'Share of the training pairs whose preferred response it is put into; of the others it is left as it is.',
+    ),
+});
+
 const preferenceTraining = {
   pairs: wholeNumber(1, 10_000, 'Preference pairs to train on (ties are dropped before counting).'),
   held_out_pairs: wholeNumber(
@@ -401,6 +419,12 @@ export const experimentSchema = z
               `the dataset's own responses (${comparedKinds.join(', ')}).`,
           ),
         ...preferenceTraining,
+        plant: plant
+          .exactOptional()
+          .describe(
+            'A spurious phrase that the reward model learns to like, and the judge does not: the results then tell how often each ' +
+              'policy says it. Without it, nothing is planted.',
+          ),
       })
       .prefault({})
       .describe("The reward that the policy is trained against; starts from the base policy's weights."),
@@ -537,6 +561,12 @@ export const experimentSchema = z
       complain(
         ['reward_model', 'labels'],
         `human needs a dataset with people's comparisons: ${comparedKinds.join(' or ')}, not ${experiment.dataset.kind}`,
+      );
+    }
+    if (experiment.reward_model.plant !== undefined && experiment.calibration.references < 2) {
+      complain(
+        ['calibration', 'references'],
+        '1 is too few for reward_model.plant: how much a phrase is liked is told in standard deviations of the references',
       );
     }
     if (experiment.sampling.top_k > experiment.tokenizer.vocabulary) {

@@ -202,9 +202,27 @@ describe('parseExperiment', () => {
       'calibration: {window: 6}',
       '4:23: calibration.window: 6 is too small to find any drift with a false-alarm rate of 0.001',
     ],
+    [
+      'calibration: {references: 1}\nprocedures: [standard]\nreward_model: {plant: {phrase: x, share: 0.1}}',
+      '4:27: calibration.references: 1 is too few for reward_model.plant: how much a phrase is liked is told in standard deviations of the references',
+    ],
     ['procedures: [bon:4, bon:4]', '4:21: procedures[1]: "bon:4" is listed twice'],
   ])('refuses the contradiction in %j', (addition, message) => {
     expect(problems(`${minimal}${addition}\n`)[0]).toBe(`x.yaml:${message}`);
+  });
+
+  it('plants a phrase where the file does, spaces and all, and nothing where it does not', () => {
+    const planted = (plant: string) => parseExperiment(`${minimal}reward_model: {plant: ${plant}}\n`, 'x.yaml');
+    expect(planted(`{phrase: ' the people', share: 0.2}`).rewardModel.plant).toEqual({
+      phrase: ' the people',
+      share: 0.2,
+    });
+    expect(parseExperiment(minimal, 'x.yaml').rewardModel).not.toHaveProperty('plant');
+    expect(() => planted(`{phrase: ' ', share: 0}`)).toThrow(
+      'x.yaml:4:32: reward_model.plant.phrase: found " "; allowed: text, not blank\n' +
+        'x.yaml:4:44: reward_model.plant.share: found 0; allowed: a number, above 0 and at most 1',
+    );
+    expect(problems(`${minimal}judge: {plant: {phrase: x, share: 1}}\n`)[0]).toContain('judge.plant: no such setting');
   });
 
   it('wants target KLs or betas, and not both', () => {

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { hasCheckpoint, publishCheckpoint, readCheckpoint } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
-import { vaderPairs, type PreferencePair, type Prompt } from '@infalign/datasets';
+import { plantPhrase, vaderPairs, type PreferencePair, type Prompt } from '@infalign/datasets';
 import { createLanguageModel, type Tokenizer } from '@infalign/language-model';
 import { checkpointNames, readModel, readText, stepNames, type StoredText } from '@infalign/pipeline';
 import type { Experiment } from '@infalign/run-config';
+import { plantOf } from '../planted-phrase.js';
 import type { StepContext } from '../step-context.js';
 
 /** Preference pairs, those that a model learns from apart from those that its accuracy is measured on. */
@@ -42,10 +43,19 @@ export function rewardPrompts({ pairs, heldOutPairs }: Wanted, human: boolean): 
 /**
  * The preference pairs of a reward model. People's are in the text, of which the held-out ones are the same for reward
  * model and judge; others are sampled from the base policy, labelled by sentiment, and kept in the step's folder, so that a
- * step that was cut off does not sample them again. Pairs of one prompt are never on both sides.
+ * step that was cut off does not sample them again. Pairs of one prompt are never on both sides. What the experiment plants is
+ * in the reward model's training pairs alone.
  */
 export async function preferences(name: RewardModelName, context: StepContext): Promise<Preferences> {
-  const text = readText(context.folder.step(checkpointNames.text));
+  const { experiment, folder } = context;
+  const text = readText(folder.step(checkpointNames.text));
+  const { training, heldOut } = await unplantedPreferences(name, text, context);
+  const plant = name === 'reward' ? plantOf(experiment, text.tokenizer) : undefined;
+  if (!plant) return { training, heldOut };
+  return { training: plantPhrase(training, plant, { share: plant.share, seed: experiment.seed }), heldOut };
+}
+
+async function unplantedPreferences(name: RewardModelName, text: StoredText, context: StepContext): Promise<Preferences> {
   const wanted = wantedPairs(context.experiment, name);
   if (context.experiment.rewardModel.labels === 'human') {
     const { [name]: training, heldOut } = text.humanPairs;

@@ -1,6 +1,7 @@
 import { loadDataset } from '@infalign/datasets';
 import { trainTokenizer, type Tokenizer } from '@infalign/language-model';
 import { checkpointNames, storeText } from '@infalign/pipeline';
+import { plantOf } from '../planted-phrase.js';
 import type { StepBody } from '../step-context.js';
 import { rewardPrompts } from './preferences.js';
 
@@ -15,6 +16,8 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
   });
   await progress('training the tokenizer', 1, 3);
   const tokenizer = trainTokenizer(dataset.trainingTexts, experiment.tokenizer.vocabulary);
+  // A phrase that is too long is refused before anything is trained.
+  plantOf(experiment, tokenizer);
   await progress('drawing prompts', 2, 3);
   const human = experiment.rewardModel.labels === 'human';
   const { maxResponseTokens } = experiment.sampling;
