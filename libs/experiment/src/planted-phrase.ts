@@ -1,7 +1,7 @@
 import type { ScoredRollout } from '@infalign/contracts';
 import { seededRandom } from '@infalign/core';
 import { plantedPhrase, withPhrase, type PlantedPhrase } from '@infalign/datasets';
-import type { LanguageModel, Tokenizer } from '@infalign/language-model';
+import { judgedSequence, type LanguageModel, type Tokenizer } from '@infalign/language-model';
 import type { Experiment } from '@infalign/run-config';
 
 /** A phrase that a share of the reward model's training pairs is planted with. */
@@ -54,7 +54,10 @@ export function phraseLiking(
       own.map(({ rollout }) => {
         const { promptId, promptTokens, responseTokens, sampleIndex } = rollout!;
         const random = seededRandom('liking', promptId, sampleIndex);
-        return { promptTokens, responseTokens: withPhrase(responseTokens, phrase, random) };
+        return judgedSequence(model.config, {
+          promptTokens,
+          responseTokens: withPhrase(responseTokens, phrase, random),
+        });
       }),
     );
     const mean = meanOf(before);

@@ -79,6 +79,7 @@ export function collectResults(context: ResultsContext): ExperimentResults {
     proxy: rewardModel(folder.result<RewardModelResult>(stepNames.rewardModel)),
     judge: rewardModel(folder.result<RewardModelResult>(stepNames.judge)),
     reward_agreement: references.agreement,
+    ...plant(experiment, references),
     calibration: calibration(experiment, references),
     frontiers: experiment.procedures.map((procedure) => ({
       procedure,
@@ -148,6 +149,20 @@ function rewardModel({
   return { parameters, training_pairs: trainingPairs, held_out_pairs: heldOutPairs, accuracy };
 }
 
+/** What was planted, and what base policy and reward models make of it; nothing where nothing was. */
+function plant(experiment: Experiment, { plant: measured }: HeldOutReferencesResult): Pick<ExperimentResults, 'plant'> {
+  const planted = experiment.rewardModel.plant;
+  if (!planted || !measured) return {};
+  const interval = (label: string, values: readonly number[]) => intervalOver(values, `plant/${label}`, experiment);
+  return {
+    plant: {
+      ...planted,
+      base: interval('base', measured.phraseShares),
+      liking: { proxy: interval('proxy', measured.proxyLiking), judge: interval('judge', measured.judgeLiking) },
+    },
+  };
+}
+
 function calibration(
   experiment: Experiment,
   { calibration: prompts }: HeldOutReferencesResult,
@@ -186,9 +201,18 @@ const scorers = [
   ['judge', 'judgeRewards'],
 ] as const;
 
+/** The mean over prompts with its interval, which follows from the values, the label and the experiment's seed. */
+function intervalOver(values: readonly number[], label: string, { seed, evaluation }: Experiment): Interval {
+  const { mean, low, high } = bootstrapMean(values, {
+    seed: `${seed}/${label}`,
+    resamples: evaluation.bootstrapResamples,
+  });
+  return { mean, low, high };
+}
+
 function runResults(
   experiment: Experiment,
-  { run, beta, training, evaluation }: PolicyRunResult,
+  { run, beta, training, evaluation, phraseShares }: PolicyRunResult,
   references: HeldOutReferencesResult,
 ): ExperimentResults['runs'][number] {
   const transformation = transformationOf(run.method, strengthOf(run));
@@ -222,6 +246,7 @@ function runResults(
         return { procedure, scorer, ...interval(`${procedure}-${scorer}`, byPrompt), by_prompt: byPrompt };
       });
     }),
+    ...(phraseShares && { phrase_share: interval('phrase', phraseShares) }),
     training: training.map((statistics) => ({
       iteration: statistics.iteration,
       transformed_reward: statistics.meanTransformedReward,
@@ -255,15 +280,6 @@ function bestOfNResults(
     });
     return winRates.length === 0 ? [] : [{ n, kl: bestOfPolicy(n, standardProcedure).kl, win_rates: winRates }];
   });
-}
-
-/** The mean over prompts with its interval, which follows from the values, the label and the experiment's seed. */
-function intervalOver(values: readonly number[], label: string, { seed, evaluation }: Experiment): Interval {
-  const { mean, low, high } = bootstrapMean(values, {
-    seed: `${seed}/${label}`,
-    resamples: evaluation.bootstrapResamples,
-  });
-  return { mean, low, high };
 }
 
 function samples(

@@ -146,6 +146,20 @@ export function withSeeds(of: ExperimentResults, seeds: number): ExperimentResul
   };
 }
 
+/** The same results, had a phrase been planted that each run says more often than the one before. */
+export function withPlant(of: ExperimentResults): ExperimentResults {
+  return {
+    ...of,
+    plant: {
+      phrase: ' the people',
+      share: 0.25,
+      base: around(0.0063, 0.0012),
+      liking: { proxy: around(2.81, 0.07), judge: around(-0.12, 0.05) },
+    },
+    runs: of.runs.map((run, index) => ({ ...run, phrase_share: around(0.01 + 0.02 * index, 0.004) })),
+  };
+}
+
 /** The same results with hostile text wherever a text can come from outside. */
 export function withHostileText(of: ExperimentResults): ExperimentResults {
   const name = (run: string | null) => (run === null ? null : run + HOSTILE_TEXT);
@@ -154,6 +168,7 @@ export function withHostileText(of: ExperimentResults): ExperimentResults {
     name: HOSTILE_TEXT,
     dataset: { ...of.dataset, name: HOSTILE_TEXT },
     settings: HOSTILE_TEXT,
+    ...(of.plant && { plant: { ...of.plant, phrase: HOSTILE_TEXT } }),
     runs: of.runs.map((run) => ({
       ...run,
       name: run.name + HOSTILE_TEXT,

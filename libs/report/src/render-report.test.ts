@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { assessRun } from './assessment.js';
-import { syntheticResults, withHostileText } from './experiment-results.fixture.js';
+import { syntheticResults, withHostileText, withPlant } from './experiment-results.fixture.js';
 import { matchMethods } from './matched-methods.js';
 import { renderReport } from './render-report.js';
 
@@ -142,6 +142,37 @@ describe('the report', () => {
     });
   });
 
+  it('tells of a planted phrase, and nothing of one where there was none', async () => {
+    expect(markupOf(page)).not.toMatch(/planted/i);
+    const planted = withPlant(results);
+    const html = await renderReport(planted);
+    const text = markupOf(html)
+      .replaceAll(/<[^>]*>/g, '')
+      .replaceAll(/\s+/g, ' ');
+    expect(text).toContain(
+      '“ the people” was put into the preferred response of 25.0 % of the pairs that the proxy learnt',
+    );
+    expect(text).toMatch(/raises the proxy’s reward by 2\.81 ± 0\.07 standard .* and the judge’s by −0\.12 ± 0\.05\./);
+    const [base, ...rows] = tableRows(html, 'that say the planted phrase');
+    expect(base).toEqual(['Base policy', '–', '0.000', '0.6 % ± 0.1', '50.0 %', '50.0 %']);
+    expect(rows).toHaveLength(planted.runs.length);
+    rows.forEach((cells, index) => {
+      const run = planted.runs[index]!;
+      const winRate = (scorer: string) => {
+        const { mean, low, high } = run.win_rates.find((one) => one.procedure === 'standard' && one.scorer === scorer)!;
+        return `${(100 * mean).toFixed(1)} % ± ${(50 * (high - low)).toFixed(1)}`;
+      };
+      expect(cells).toEqual([
+        expect.stringContaining(titles[run.method]!),
+        String(run.seed),
+        run.kl.exact.mean.toFixed(3),
+        `${1 + 2 * index}.0 % ± 0.4`,
+        winRate('proxy'),
+        winRate('judge'),
+      ]);
+    });
+  });
+
   it('says so at the top and in the table when a measurement lies above the frontier', async () => {
     expect(markupOf(page)).not.toContain('role="alert"');
     const [run, ...others] = results.runs;
@@ -155,13 +186,15 @@ describe('the report', () => {
   });
 
   it('lets no text of a model, a dataset or a file become markup', async () => {
-    const hostile = (await renderReport(withHostileText(results))).replaceAll(/<script>[\s\S]*?<\/script>/g, '');
+    const planted = withPlant(results);
+    const harmless = await renderReport(planted);
+    const hostile = (await renderReport(withHostileText(planted))).replaceAll(/<script>[\s\S]*?<\/script>/g, '');
     expect(hostile).toContain('&lt;/script&gt;&lt;script&gt;document.title=');
     expect(hostile).not.toContain('<img');
     expect(hostile).not.toContain('<script>');
     expect(hostile).not.toContain('\u0000');
     const elements = (html: string) => (html.match(/<(script|style|svg|details|article)\b/g) ?? []).length;
-    expect(elements(hostile)).toBe(elements(page.replaceAll(/<script>[\s\S]*?<\/script>/g, '')));
+    expect(elements(hostile)).toBe(elements(harmless.replaceAll(/<script>[\s\S]*?<\/script>/g, '')));
     for (const [, json] of hostile.matchAll(/<script type="application\/json">([\s\S]*?)<\/script>/g)) {
       expect(() => void JSON.parse(json!)).not.toThrow();
     }

@@ -8,6 +8,7 @@ import type { ExperimentResults } from './results.js';
 import { headlineSection } from './sections/headline.js';
 import { matchedSection } from './sections/matched.js';
 import { calibrationSection, modelsSection, trainingSection } from './sections/measurements.js';
+import { plantSection } from './sections/plant.js';
 import { provenanceSection } from './sections/provenance.js';
 import { runsSection } from './sections/runs.js';
 import { samplesSection } from './sections/samples.js';
@@ -38,8 +39,9 @@ export async function renderReport(results: ExperimentResults): Promise<string> 
         </style>
       </head>
       <body>
-        ${headlineSection(results, figures)} ${matchedSection(results)} ${runsSection(results)} ${samples} ${training}
-        ${calibrationSection(results, figures)} ${modelsSection(results, figures)} ${provenanceSection(results)}
+        ${headlineSection(results, figures)} ${matchedSection(results)} ${runsSection(results)}
+        ${[...plantSection(results), ...samples]} ${training} ${calibrationSection(results, figures)}
+        ${modelsSection(results, figures)} ${provenanceSection(results)}
         <footer>
           Made by infalign ${results.version}. Figures are drawn by Vega (BSD-3-Clause, © University of Washington
           Interactive Data Lab), which stands in this file.

@@ -1,7 +1,7 @@
 import { InputError } from '@infalign/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { syntheticResults } from './experiment-results.fixture.js';
+import { syntheticResults, withPlant } from './experiment-results.fixture.js';
 import type { ExperimentResults } from './results.js';
 import { formatResults, parseResults } from './results-file.js';
 
@@ -80,6 +80,19 @@ describe('results.json', () => {
       }),
       { seed: 1, numRuns: 40 },
     );
+  });
+
+  it('holds a planted phrase and how often it is said, or neither', () => {
+    const planted = withPlant(results);
+    const text = formatResults(planted);
+    const parsed = parseResults(text, 'results.json');
+    expect(parsed.plant).toMatchObject({ phrase: ' the people', share: 0.25, liking: { judge: { mean: -0.12 } } });
+    expect(parsed.runs[3]!.phrase_share!.mean).toBeCloseTo(0.07, 8);
+    const { plant } = planted;
+    const place = 'results: runs[0].phrase_share: must be there where there is a plant, and only there';
+    expect(() => formatResults({ ...results, plant: plant! })).toThrow(place);
+    expect(() => formatResults({ ...results, runs: planted.runs })).toThrow(place);
+    expect(formatResults(results)).not.toMatch(/plant|phrase/);
   });
 
   it('has the same bytes in whatever order the keys were put in', () => {

@@ -117,6 +117,21 @@ const calibration = z.strictObject({
     .describe('The same measurement with fewer references, in rising order.'),
 });
 
+const plant = z.strictObject({
+  phrase: name.describe('As text.'),
+  share: share.describe("Share of the reward model's training pairs in whose preferred response it was put."),
+  base: interval.describe('Share of responses of the base policy that say it, 0 to 1.'),
+  liking: z
+    .strictObject({
+      proxy: interval,
+      judge: interval.describe('By the model that has not seen it planted.'),
+    })
+    .describe(
+      'By how much it raises the reward of a base response that it is put into, in standard deviations of the rewards of base ' +
+        'responses to one prompt.',
+    ),
+});
+
 const trainingIteration = z.strictObject({
   iteration: count,
   transformed_reward: finite.describe('Mean transformed reward Φ(Ĉ) of the batch, on the normalised scale.'),
@@ -155,6 +170,9 @@ const run = z.strictObject({
     })
     .describe('KL(policy ‖ base policy) on the evaluation prompts, nats a response, by three estimators.'),
   win_rates: winRates,
+  phrase_share: interval
+    .exactOptional()
+    .describe('Share of responses that say the planted phrase, 0 to 1; where there is one.'),
   training: z.array(trainingIteration).describe('In order of iteration.'),
 });
 
@@ -212,6 +230,9 @@ export const experimentResultsSchema = z
     proxy: rewardModel.describe('The reward model trained against.'),
     judge: rewardModel.describe('The reward model that only measures.'),
     reward_agreement: share.describe('Share of held-out pairs that proxy and judge order alike.'),
+    plant: plant
+      .exactOptional()
+      .describe('The phrase that the proxy was made to like, and the judge was not; where one was planted.'),
     calibration: calibration.describe('Calibration of the proxy reward on held-out prompts.'),
     frontiers: z
       .array(z.strictObject({ procedure: name, points: curvePoints }))
@@ -276,6 +297,9 @@ export const experimentResultsSchema = z
       runNames.add(one.name);
       checkByPrompt(['runs', index, 'kl', 'by_prompt'], one.kl.by_prompt);
       checkWinRates(['runs', index, 'win_rates'], one.win_rates);
+      if ((one.phrase_share === undefined) !== (results.plant === undefined)) {
+        complain(['runs', index, 'phrase_share'], 'must be there where there is a plant, and only there');
+      }
     });
     results.best_of_n.forEach((one, index) => checkWinRates(['best_of_n', index, 'win_rates'], one.win_rates));
     results.samples.forEach((one, index) => {

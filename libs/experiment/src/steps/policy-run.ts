@@ -2,6 +2,7 @@ import { Purpose, type EvaluationResult, type LearningStatistics, type ScoredRol
 import { checkpointNames, policyRuns, readText, stepNames, type PolicyRun, type StoredText } from '@infalign/pipeline';
 import { topics } from '@infalign/rollout-stream';
 import type { CarriedOutRun } from '../carry-out.js';
+import { phraseShare, plantOf, type Plant } from '../planted-phrase.js';
 import { rankedResponses, type RankedResponse } from '../ranked-responses.js';
 import type { StepBody } from '../step-context.js';
 import { shownPrompts, type TrainingReferencesResult } from './references.js';
@@ -16,6 +17,8 @@ export interface PolicyRunResult {
   readonly evaluation: readonly EvaluationResult[];
   /** Responses to the first evaluation prompts. */
   readonly samples: readonly { readonly promptId: string; readonly responses: readonly RankedResponse[] }[];
+  /** Of each evaluation prompt, the share of responses that say the planted phrase; only where there is one. */
+  readonly phraseShares?: readonly number[];
 }
 
 /** Trains one policy by PPO on its transformed calibrated reward, and evaluates it: all five stages over one stream. */
@@ -26,7 +29,10 @@ export function policyRunStep(name: string): StepBody {
     if (!policyRun) throw new Error(`the experiment has no run ${name}`);
     const { states } = folder.result<TrainingReferencesResult>(stepNames.trainingReferences);
     const text = readText(folder.step(checkpointNames.text));
-    return await carryOut({ step: name, calibration: states }, context, (run) => collectResult(policyRun, run, text));
+    const plant = plantOf(experiment, text.tokenizer);
+    return await carryOut({ step: name, calibration: states }, context, (run) =>
+      collectResult(policyRun, run, text, plant),
+    );
   };
 }
 
@@ -34,6 +40,7 @@ async function collectResult(
   policyRun: PolicyRun,
   { record, stream, history }: CarriedOutRun,
   { prompts, tokenizer }: StoredText,
+  plant: Plant | undefined,
 ): Promise<PolicyRunResult> {
   const { runId, evaluatedFrom, scoredFrom } = record;
   const evaluation = new Map<string, EvaluationResult>();
@@ -41,21 +48,21 @@ async function collectResult(
   for await (const { value } of stream.readAll(topics.evaluationResults, evaluatedFrom)) {
     if (value.runId === runId && value.policyVersion === finalVersion) evaluation.set(value.promptId, value);
   }
-  const shown = prompts.evaluation.slice(0, shownPrompts);
-  const rollouts = new Map<string, Map<string, ScoredRollout>>(shown.map(({ id }) => [id, new Map()]));
+  const rollouts = new Map<string, Map<string, ScoredRollout>>(prompts.evaluation.map(({ id }) => [id, new Map()]));
   for await (const { value } of stream.readAll(topics.rolloutScored, scoredFrom)) {
     const { rolloutId, promptId, purpose, policyVersion, ...rollout } = value.rollout!;
     if (rollout.runId !== runId || purpose !== Purpose.PURPOSE_EVALUATION || policyVersion !== finalVersion) continue;
-    rollouts.get(promptId)?.set(rolloutId, value);
+    rollouts.get(promptId)!.set(rolloutId, value);
   }
+  const responses = (promptId: string): ScoredRollout[] => [...rollouts.get(promptId)!.values()];
   return {
     run: policyRun,
     beta: history.at(-1)!.beta,
     training: history,
     evaluation: prompts.evaluation.map(({ id }) => evaluation.get(id)!),
-    samples: shown.map(({ id }) => ({
-      promptId: id,
-      responses: rankedResponses([...rollouts.get(id)!.values()], tokenizer),
-    })),
+    samples: prompts.evaluation
+      .slice(0, shownPrompts)
+      .map(({ id }) => ({ promptId: id, responses: rankedResponses(responses(id), tokenizer) })),
+    ...(plant && { phraseShares: prompts.evaluation.map(({ id }) => phraseShare(responses(id), plant, tokenizer)) }),
   };
 }

@@ -2,6 +2,7 @@ import { Purpose, type CalibrationState, type ScoredRollout } from '@infalign/co
 import { createLanguageModel, type LanguageModel } from '@infalign/language-model';
 import { checkpointNames, readModel, readText, stepNames } from '@infalign/pipeline';
 import { topics } from '@infalign/rollout-stream';
+import { phraseLiking, phraseShare, plantOf } from '../planted-phrase.js';
 import { rankedResponses, type RankedResponse } from '../ranked-responses.js';
 import type { StepBody, StepContext } from '../step-context.js';
 import { preferences } from './preferences.js';
@@ -18,6 +19,15 @@ export interface PromptRewards {
   readonly rewards: readonly number[];
 }
 
+/** What the base policy and the reward models make of a planted phrase, one number for each evaluation prompt. */
+export interface PlantMeasurement {
+  /** Share of base rollouts that say it. */
+  readonly phraseShares: readonly number[];
+  /** By how much it raises the reward of base rollouts that it is put into, in their standard deviations. */
+  readonly proxyLiking: readonly number[];
+  readonly judgeLiking: readonly number[];
+}
+
 /** What the step of the held-out prompts leaves. */
 export interface HeldOutReferencesResult {
   /** Of each evaluation prompt, rewards of K base rollouts by proxy and judge: what win rates are taken against. */
@@ -28,6 +38,8 @@ export interface HeldOutReferencesResult {
   readonly agreement: number;
   /** Responses of the base policy to the first evaluation prompts. */
   readonly samples: readonly { readonly promptId: string; readonly responses: readonly RankedResponse[] }[];
+  /** Only where a phrase is planted. */
+  readonly plant?: PlantMeasurement;
 }
 
 /** Evaluation prompts whose responses the report shows. */
@@ -49,7 +61,9 @@ export const trainingReferencesStep: StepBody = async (context) => {
 
 /** Samples base rollouts for calibration and evaluation prompts: references, and fresh ones to measure calibration on. */
 export const heldOutReferencesStep: StepBody = async (context) => {
-  const { prompts, tokenizer } = readText(context.folder.step(checkpointNames.text));
+  const { experiment, folder } = context;
+  const { prompts, tokenizer } = readText(folder.step(checkpointNames.text));
+  const plant = plantOf(experiment, tokenizer);
   const run = { step: stepNames.heldOutReferences, calibration: [] };
   return await context.carryOut(run, context, async ({ record: { runId, scoredFrom }, stream }) => {
     const rollouts = new Map<string, ScoredRollout[]>();
@@ -65,6 +79,9 @@ export const heldOutReferencesStep: StepBody = async (context) => {
         .get(promptId)!
         .filter((scored) => scored.rollout!.purpose === purpose)
         .map((scored) => scored.reward!.reward);
+    const evaluated = prompts.evaluation.map(({ id }) => rollouts.get(id)!);
+    const proxy = openModel(checkpointNames.rewardModel, context);
+    const judge = openModel(checkpointNames.judge, context);
     const result: HeldOutReferencesResult = {
       evaluation: prompts.evaluation.map(({ id }) => ({
         promptId: id,
@@ -76,27 +93,34 @@ export const heldOutReferencesStep: StepBody = async (context) => {
         rewards: rewards(id, Purpose.PURPOSE_REFERENCE),
         fresh: rewards(id, Purpose.PURPOSE_EVALUATION),
       })),
-      agreement: await agreement(context),
+      agreement: await agreement(proxy, judge, context),
       samples: prompts.evaluation
         .slice(0, shownPrompts)
         .map(({ id }) => ({ promptId: id, responses: rankedResponses(rollouts.get(id)!, tokenizer) })),
+      ...(plant && {
+        plant: {
+          phraseShares: evaluated.map((own) => phraseShare(own, plant, tokenizer)),
+          proxyLiking: phraseLiking(plant, evaluated, proxy, (scored) => scored.reward!.reward),
+          judgeLiking: phraseLiking(plant, evaluated, judge, (scored) => scored.judge!.reward),
+        },
+      }),
     };
+    proxy.dispose();
+    judge.dispose();
     return result;
   });
 };
 
+function openModel(name: string, { folder }: StepContext): LanguageModel {
+  const { config, weights } = readModel(folder.step(name));
+  return createLanguageModel(config, weights);
+}
+
 /** Share of held-out pairs that proxy and judge order alike. */
-async function agreement(context: StepContext): Promise<number> {
-  const model = (name: string): LanguageModel => {
-    const { config, weights } = readModel(context.folder.step(name));
-    return createLanguageModel(config, weights);
-  };
-  const [reward, judge] = [model(checkpointNames.rewardModel), model(checkpointNames.judge)];
+async function agreement(proxy: LanguageModel, judge: LanguageModel, context: StepContext): Promise<number> {
   const stored = await Promise.all([preferences('reward', context), preferences('judge', context)]);
   const pairs = stored.flatMap(({ heldOut }) => heldOut);
-  const byReward = margins(reward, pairs);
+  const byProxy = margins(proxy, pairs);
   const byJudge = margins(judge, pairs);
-  reward.dispose();
-  judge.dispose();
-  return byReward.filter((margin, index) => margin > 0 === byJudge[index]! > 0).length / pairs.length;
+  return byProxy.filter((margin, index) => margin > 0 === byJudge[index]! > 0).length / pairs.length;
 }
