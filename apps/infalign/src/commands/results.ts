@@ -157,7 +157,7 @@ function range(low: number | null, high: number | null): string {
 }
 
 function decimals(value: number | null): string {
-  return value === null ? '–' : value.toFixed(3);
+  return value === null ? '–' : value.toFixed(3).replace('-', '−');
 }
 
 /** A difference of shares, signed. */
