@@ -1,4 +1,3 @@
-import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { softwareVersions } from '../software-versions.js';
@@ -10,24 +9,17 @@ export function reportCommand(): Command {
     .summary('write results.json and report.html of a finished experiment anew')
     .description('Writes results.json and report.html anew from what the steps of a finished experiment have left.')
     .argument('<folder>', 'folder of the experiment, as given to run --out')
-    .option('--figure <file>', 'also write the picture of KL against win rate, as SVG')
     .option('--json', 'write the paths as one JSON object')
     .addHelpText(
       'after',
       `
 Example:
-  infalign report runs/quickstart
-  infalign report runs/quickstart --figure frontier.svg`,
+  infalign report runs/quickstart`,
     )
-    .action(async (folder: string, options: { figure?: string; json?: boolean }) => {
+    .action(async (folder: string, options: { json?: boolean }) => {
       const { openExperiment, writeReport } = await import('@infalign/experiment');
       const out = resolve(folder);
       const finished = await writeReport({ experiment: openExperiment(out), out, ...softwareVersions() });
-      if (options.figure !== undefined) {
-        const { parseResults, renderFrontierFigure } = await import('@infalign/report');
-        const results = parseResults(readFileSync(finished.results, 'utf8'), finished.results);
-        writeFileSync(options.figure, await renderFrontierFigure(results, { theme: 'light' }));
-      }
       await writeStandardOutput(
         options.json === true
           ? `${JSON.stringify(finished)}\n`

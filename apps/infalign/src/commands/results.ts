@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { writeFileAtomically } from '@infalign/checkpoint';
 import { join } from 'node:path';
 import { InputError } from '@infalign/core';
 import type { ComparisonRow, ExperimentResults, MethodRow, ResultRow } from '@infalign/report';
@@ -10,6 +11,7 @@ import { textTable } from '../text-table.js';
 interface ResultsOptions {
   kl: string[];
   baseline?: string;
+  figure?: string;
   json?: boolean;
 }
 
@@ -33,6 +35,7 @@ Everything is taken from results.json. docs/results-files.md tells how methods a
       [],
     )
     .option('--baseline <method>', 'compare every method with this one only, such as ppo/identity or best-of-n')
+    .option('--figure <file>', 'also write the picture of KL against win rate, as SVG')
     .option('--json', 'write one JSON object and nothing else')
     .addHelpText(
       'after',
@@ -40,6 +43,7 @@ Everything is taken from results.json. docs/results-files.md tells how methods a
 Examples:
   infalign results runs/quickstart
   infalign results runs/quickstart --kl 0.5 --baseline ppo/identity
+  infalign results runs/quickstart --figure frontier.svg
   infalign results runs/quickstart --json`,
     )
     .action(showResults);
@@ -47,8 +51,11 @@ Examples:
 
 async function showResults(path: string, options: ResultsOptions): Promise<void> {
   const kls = options.kl.map((text) => parseNumericOption('--kl', text, 'a number above 0', (value) => value > 0));
-  const { matchMethods, resultRows } = await import('@infalign/report');
+  const { matchMethods, renderFrontierFigure, resultRows } = await import('@infalign/report');
   const results = await readResults(path);
+  if (options.figure !== undefined) {
+    writeFileAtomically(options.figure, await renderFrontierFigure(results, { theme: 'light' }));
+  }
   const rows = resultRows(results);
   const matched = matchMethods(results, {
     ...(kls.length > 0 && { kls }),

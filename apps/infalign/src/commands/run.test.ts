@@ -191,7 +191,11 @@ describe('infalign run', () => {
       const commands = [...page.matchAll(/^\$ npx infalign (.*)$/gm)].map(([, command]) => command!);
       expect(commands.length).toBeGreaterThan(3);
       for (const command of commands) {
-        const args = command.replace('runs/quickstart', twoMethods).replace('ppo/identity', 'ppo/exp:5').split(' ');
+        const args = command
+          .replace('runs/quickstart', twoMethods)
+          .replace('ppo/identity', 'ppo/exp:5')
+          .replace('frontier.svg', folder.path('frontier.svg'))
+          .split(' ');
         const { code, stdout, stderr } = infalign(args);
         expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: '' });
         if (args.includes('--json')) continue;
@@ -199,6 +203,7 @@ describe('infalign run', () => {
         expect(stdout).toMatch(/ best-of-8 +– +– +1\.204 /);
         expect(stdout).not.toMatch(/NaN|undefined|null/);
       }
+      expect(readFileSync(folder.path('frontier.svg'), 'utf8')).toMatch(/^<svg [^]*Best of 4[^]*<\/svg>/);
     });
 
     it('has no field that docs/results-files.md does not tell of', () => {
