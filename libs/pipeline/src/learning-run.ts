@@ -14,7 +14,7 @@ import {
   type PublishedCheckpoint,
   type ReadPositions,
 } from '@infalign/stage-learning';
-import { rewardOfRun, runSeed, stalenessOfRun } from './experiment-steps.js';
+import { runSeed, stalenessOfRun } from './experiment-steps.js';
 import type { PipelineRun } from './pipeline-run.js';
 import { trainingRequests } from './run-requests.js';
 import type { Runs } from './runs.js';
@@ -128,12 +128,12 @@ async function readRewardModel({ record: { rewardModel } }: PipelineRun, store: 
 }
 
 function createLearner(
-  { experiment, policyRun }: PipelineRun,
+  { experiment, policyRun, reward }: PipelineRun,
   base: StoredModel,
   values: { readonly valuesFrom: 'policy' | 'critic' | undefined; readonly critic: StoredModel | undefined },
 ): { readonly learner: PolicyLearner; readonly dispose: () => void } {
   const { ppo } = experiment;
-  const { beta, reward } = rewardOfRun(policyRun!);
+  const { beta } = reward!;
   const { algorithm } = parseMethod(policyRun!.method);
   const heads = values.valuesFrom === 'policy' ? (['language-model', 'value'] as const) : (['language-model'] as const);
   const policy = createLanguageModel(base.config, withHeads(base.config, base.weights, heads));
@@ -142,7 +142,7 @@ function createLearner(
     createLanguageModel(values.critic.config, withHeads(values.critic.config, values.critic.weights, ['value']));
   const { targetKl } = policyRun!;
   const klStrength: KlStrength =
-    targetKl === undefined ? { beta } : { targetKl, initialBeta: beta, perDeviation: reward === 'raw' };
+    targetKl === undefined ? { beta } : { targetKl, initialBeta: beta, perDeviation: reward!.reward === 'raw' };
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon };
   const reference = createLanguageModel(base.config, base.weights);
   const seed = runSeed(experiment, policyRun);

@@ -1,7 +1,7 @@
 import type { Run } from '@infalign/contracts';
-import { InputError } from '@infalign/core';
+import { InputError, type MethodReward } from '@infalign/core';
 import { parseExperiment, type Experiment } from '@infalign/run-config';
-import { policyRuns, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
+import { policyRuns, rewardOfRun, runIdOf, stepNames, type PolicyRun } from './experiment-steps.js';
 
 /** A run as stages work on it: its record, and what the record says. */
 export interface PipelineRun {
@@ -9,12 +9,15 @@ export interface PipelineRun {
   readonly experiment: Experiment;
   /** The policy that it trains; undefined where it samples reference rollouts. */
   readonly policyRun: PolicyRun | undefined;
+  /** What that policy is trained on; undefined where there is none. */
+  readonly reward: MethodReward | undefined;
 }
 
 /**
  * Reads what a run's record says.
  *
- * @throws InputError if its experiment is not valid or has no such step, or its id is not the one that follows from them
+ * @throws InputError if its experiment is not valid or has no such step, its id is not the one that follows from them, or its KL is out of
+ *   reach
  */
 export function pipelineRun(record: Run): PipelineRun {
   const experiment = parseExperiment(record.experiment, `experiment of run ${record.runId}`);
@@ -31,5 +34,5 @@ export function pipelineRun(record: Run): PipelineRun {
   if (record.runId !== runId) {
     throw new InputError(`Run ${record.runId}: step ${record.step} of its experiment is run ${runId}.`);
   }
-  return { record, experiment, policyRun };
+  return { record, experiment, policyRun, reward: policyRun && rewardOfRun(policyRun) };
 }

@@ -1,4 +1,3 @@
-import { rewardOfRun } from './experiment-steps.js';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import { calibrationStage } from '@infalign/stage-calibration';
 import { evaluationRequestStage, evaluationStage } from '@infalign/stage-evaluation';
@@ -46,14 +45,14 @@ export function assembleCalibration({ stream, runs }: Pick<StageParts, 'stream' 
     stream,
     maxBatchRecords: rolloutsAtOnce,
     async run(runId) {
-      const { record, experiment, policyRun } = await runs.run(runId);
+      const { record, experiment, reward } = await runs.run(runId);
       const { window, driftFalseAlarmRate, references, minimumReferences, newPrompts, finiteKCorrection } =
         experiment.calibration;
       return {
         references: { window, driftFalseAlarmRate },
-        training: policyRun && {
+        training: reward && {
           referenceRunId: record.referenceRunId,
-          transformation: rewardOfRun(policyRun).reward,
+          transformation: reward.reward,
           corrected: finiteKCorrection,
           minimumReferences: minimumReferences ?? Math.min(references, window ?? references),
           newPrompts,

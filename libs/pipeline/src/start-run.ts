@@ -4,7 +4,7 @@ import { InputError } from '@infalign/core';
 import { formatExperiment, type Experiment } from '@infalign/run-config';
 import { outgoing, topics, type OutgoingRecord, type RolloutStream } from '@infalign/rollout-stream';
 import { learnerName } from '@infalign/stage-learning';
-import { checkpointNames, rewardOfRun, runIdOf, stepNames } from './experiment-steps.js';
+import { checkpointNames, runIdOf, stepNames } from './experiment-steps.js';
 import { pipelineRun } from './pipeline-run.js';
 import { firstRequests } from './run-requests.js';
 import { textOf } from './stored-text.js';
@@ -89,7 +89,7 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
       checkpoint: record.basePolicy!.name,
       contentHash: record.basePolicy!.contentHash,
       iteration: 0,
-      beta: run.policyRun ? rewardOfRun(run.policyRun).beta : 1,
+      beta: run.reward?.beta ?? 1,
       observedKl: 0,
       targetKl: run.policyRun?.targetKl ?? 0,
       final: false,
