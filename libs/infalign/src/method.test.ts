@@ -13,10 +13,31 @@ function transformationOf({ reward }: MethodReward): Transformation {
 
 describe('parseMethod', () => {
   it('reads algorithms with and without rewards', () => {
-    expect(parseMethod(' ppo/exp:-10 ')).toEqual({ name: 'ppo/exp:-10', algorithm: 'ppo', reward: 'exp:-10' });
-    expect(parseMethod('rloo/raw')).toEqual({ name: 'rloo/raw', algorithm: 'rloo', reward: 'raw' });
+    const plain = { references: undefined, corrected: false };
+    expect(parseMethod(' ppo/exp:-10 ')).toEqual({
+      name: 'ppo/exp:-10',
+      algorithm: 'ppo',
+      reward: 'exp:-10',
+      ...plain,
+    });
+    expect(parseMethod('rloo/raw')).toEqual({ name: 'rloo/raw', algorithm: 'rloo', reward: 'raw', ...plain });
     expect(parseMethod('grpo/fp:kth:2/4').reward).toBe('fp:kth:2/4');
-    expect(parseMethod('dpo')).toEqual({ name: 'dpo', algorithm: 'dpo', reward: undefined });
+    expect(parseMethod('dpo')).toEqual({ name: 'dpo', algorithm: 'dpo', reward: undefined, ...plain });
+  });
+
+  it('reads how many references calibrate it, and whether it is corrected for them', () => {
+    expect(parseMethod('ppo/exp:10/k:8')).toMatchObject({ reward: 'exp:10', references: 8, corrected: false });
+    expect(parseMethod('ppo/exp:10/corrected')).toMatchObject({ references: undefined, corrected: true });
+    const both = 'rloo/identity/k:16/corrected';
+    expect(parseMethod(both)).toMatchObject({ name: both, reward: 'identity', references: 16, corrected: true });
+    expect(parseMethod('ppo/fp:kth:2/4/k:8')).toMatchObject({ reward: 'fp:kth:2/4', references: 8 });
+    expect(() => parseMethod('ppo/log/corrected')).toThrow('log has no finite-K correction: write ppo/log');
+    expect(() => parseMethod('ppo/fp:bon:4/k:8/corrected')).toThrow(
+      /no finite-K correction: write ppo\/fp:bon:4\/k:8$/,
+    );
+    expect(() => parseMethod('dpo/k:8')).toThrow('dpo/k:8 learns from nothing that is calibrated: write dpo');
+    expect(() => parseMethod('ppo/raw/corrected')).toThrow(/write ppo\/raw$/);
+    expect(() => parseMethod('ppo/log/k:0')).toThrow(/no references/);
   });
 
   it('says what is wrong and what is allowed', () => {

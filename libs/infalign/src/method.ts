@@ -37,6 +37,10 @@ export interface Method {
    * the procedure at the strength of the run. Undefined where it takes none.
    */
   readonly reward: string | undefined;
+  /** So many of a prompt's references calibrate it (K); undefined for all there are. */
+  readonly references: number | undefined;
+  /** Whether the bias of Φ(Ĉ) that comes of a finite number of references is taken out. */
+  readonly corrected: boolean;
 }
 
 /** The reward of a method at a strength, and the β that it begins with. */
@@ -54,10 +58,15 @@ export interface MethodReward {
  * `grpo/fp:bon:4`), or one that does not (`dpo`, `ipo`, `bonbon`). `ppo/log` is vBoN (Amini et al., arXiv 2407.06057):
  * its optimum at β = 1/(n−1) is the best-of-n policy.
  *
+ * A transformation may be followed by `/k:K`, to calibrate with K of a prompt's references, and by `/corrected`, for the estimate of Φ
+ * that is free of finite-K bias: `ppo/exp:10/k:8/corrected`.
+ *
  * @throws InputError that lists what is allowed
  */
 export function parseMethod(text: string): Method {
-  const [word, ...rest] = text.trim().split('/');
+  const name = text.trim();
+  const [, whole, k, correction] = /^(.*?)(?:\/k:(\d+))?(\/corrected)?$/s.exec(name)!;
+  const [word, ...rest] = whole!.split('/');
   const reward = rest.length === 0 ? undefined : rest.join('/');
   if (!isAlgorithm(word!)) {
     throw new InputError(
@@ -74,12 +83,20 @@ export function parseMethod(text: string): Method {
   if (!takesRewards && reward !== undefined) {
     throw new InputError(`${word} takes no rewards, it compares rollouts: write ${word}, not ${text}`);
   }
-  if (reward !== undefined && reward !== 'raw') {
-    const procedure = fixedPointProcedure(reward);
-    if (procedure === undefined) parseTransformation(reward);
-    else parseProcedure(procedure);
+  const references = k === undefined ? undefined : Number(k);
+  const method = { name, algorithm: word, reward, references, corrected: correction !== undefined };
+  if (reward === undefined || reward === 'raw') {
+    if (references === undefined && !method.corrected) return method;
+    throw new InputError(`${text} learns from nothing that is calibrated: write ${whole}`);
   }
-  return { name: text.trim(), algorithm: word, reward };
+  if (references === 0) throw new InputError(`${text} calibrates with no references: write k:1 or more`);
+  const procedure = fixedPointProcedure(reward);
+  if (procedure !== undefined) parseProcedure(procedure);
+  const hasCorrection = procedure === undefined && parseTransformation(reward).unbiasedEstimate !== undefined;
+  if (method.corrected && !hasCorrection) {
+    throw new InputError(`${reward} has no finite-K correction: write ${name.slice(0, -correction!.length)}`);
+  }
+  return method;
 }
 
 /**

@@ -1,3 +1,5 @@
+import { parseMethod } from '@infalign/core';
+import { runSeed } from './experiment-steps.js';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import { calibrationStage } from '@infalign/stage-calibration';
 import { evaluationRequestStage, evaluationStage } from '@infalign/stage-evaluation';
@@ -45,7 +47,8 @@ export function assembleCalibration({ stream, runs }: Pick<StageParts, 'stream' 
     stream,
     maxBatchRecords: rolloutsAtOnce,
     async run(runId) {
-      const { record, experiment, reward } = await runs.run(runId);
+      const { record, experiment, policyRun, reward } = await runs.run(runId);
+      const method = policyRun && parseMethod(policyRun.method);
       const { window, driftFalseAlarmRate, references, minimumReferences, newPrompts, finiteKCorrection } =
         experiment.calibration;
       return {
@@ -53,7 +56,11 @@ export function assembleCalibration({ stream, runs }: Pick<StageParts, 'stream' 
         training: reward && {
           referenceRunId: record.referenceRunId,
           transformation: reward.reward,
-          corrected: finiteKCorrection,
+          corrected: finiteKCorrection || method!.corrected,
+          subset:
+            method?.references === undefined
+              ? undefined
+              : { references: method.references, seed: runSeed(experiment, policyRun) },
           minimumReferences: minimumReferences ?? Math.min(references, window ?? references),
           newPrompts,
         },

@@ -13,6 +13,11 @@ export function procedureTitle(procedure: string): string {
 
 /** A method as people call it: PPO on a transformation of the calibrated reward is CTRL. */
 export function methodTitle(method: string): string {
+  const [, plain, references, corrected] = /^(.*?)(?:\/k:(\d+))?(\/corrected)?$/.exec(method) ?? [];
+  if (plain !== undefined && plain !== method) {
+    const parts = [methodTitle(plain), references && `K = ${references}`, corrected && 'corrected'];
+    return parts.filter((part) => part).join(', ');
+  }
   const [, algorithm, reward] = /^(\w+)\/(.+)$/.exec(method) ?? [];
   if (algorithm === undefined || reward === undefined) return algorithmTitles.get(method) ?? method;
   const title = rewardTitle(reward);

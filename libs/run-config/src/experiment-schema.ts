@@ -1,4 +1,4 @@
-import { InputError, kolmogorovSmirnovPValue, parseMethod, parseProcedure, parseTransformation } from '@infalign/core';
+import { InputError, kolmogorovSmirnovPValue, parseMethod, parseProcedure, type Method } from '@infalign/core';
 import { z } from 'zod';
 
 /** Rollouts that a sampler decodes together at most. */
@@ -309,13 +309,14 @@ const runs = z
       word(parseMethod).meta({
         allowed:
           'ppo/REWARD, rloo/REWARD, grpo/REWARD, dpo, ipo or bonbon, with a REWARD of raw, identity, log, exp:T, or ' +
-          'fp:PROCEDURE, the best transformation for a procedure',
+          'fp:PROCEDURE, the best transformation for a procedure; a transformation may be followed by /k:K and /corrected',
       }),
     )
       .default(['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10'])
       .describe(
         'How policies are trained: an algorithm, and what it takes as the reward; each is one curve. `ppo` on the calibrated ' +
-          'reward, transformed, is InfAlign-CTRL; `ppo/log` is also vBoN. Those without a reward compare rollouts of the base ' +
+          'reward, transformed, is InfAlign-CTRL; `ppo/log` is also vBoN. `/k:8` calibrates with 8 of the references of each prompt, ' +
+          '`/corrected` takes out the bias of a finite number of them. Those without a reward compare rollouts of the base ' +
           'policy, as many as the others learn from.',
       ),
     target_kls: distinctList(z.number().gt(0))
@@ -348,15 +349,16 @@ function drawsOf(procedure: string): number {
   return 'result' in attempted ? Math.max(...attempted.result.orderStatistics.map(({ draws }) => draws)) : 0;
 }
 
+/** The method that a text names; none for what is no method, which is reported elsewhere. */
+function methodOf(text: string): Method | undefined {
+  const attempted = attempt(parseMethod, text);
+  return 'result' in attempted ? attempted.result : undefined;
+}
+
 /** Whether the method takes a transformation without a finite-K correction. */
-function lacksCorrection(method: string): boolean {
-  const attempted = attempt(parseMethod, method);
-  if (!('result' in attempted)) return false;
-  const { reward } = attempted.result;
-  if (reward === undefined || reward === 'raw') return false;
-  const transformation = attempt(parseTransformation, reward);
-  // The best one for a procedure has none either.
-  return !('result' in transformation) || transformation.result.unbiasedEstimate === undefined;
+function lacksCorrection(method: Method): boolean {
+  const { reward } = method;
+  return reward !== undefined && reward !== 'raw' && 'problem' in attempt(parseMethod, `${method.name}/corrected`);
 }
 
 /**
@@ -581,16 +583,23 @@ export const experimentSchema = z
         `${experiment.ppo.prompts_per_iteration} is more than prompts.train, which is ${experiment.prompts.train}`,
       );
     }
-    if (experiment.calibration.finite_k_correction) {
-      experiment.runs.methods.forEach((method, index) => {
-        if (lacksCorrection(method)) {
-          complain(
-            ['runs', 'methods', index],
-            `${method} has no finite-K correction: leave it out, or calibration.finite_k_correction`,
-          );
-        }
-      });
-    }
+    const { finite_k_correction: corrected, references } = experiment.calibration;
+    experiment.runs.methods.forEach((text, index) => {
+      const method = methodOf(text);
+      if (method === undefined) return;
+      if (corrected && !method.corrected && lacksCorrection(method)) {
+        complain(
+          ['runs', 'methods', index],
+          `${text} has no finite-K correction: leave it out, or calibration.finite_k_correction`,
+        );
+      }
+      if (method.references !== undefined && method.references > references) {
+        complain(
+          ['runs', 'methods', index],
+          `${text} calibrates with more references than calibration.references, which is ${references}`,
+        );
+      }
+    });
     experiment.procedures.forEach((procedure, index) => {
       const draws = drawsOf(procedure);
       const places = {

@@ -1,5 +1,6 @@
-import { calibrateReward } from '@infalign/core';
+import { calibrateReward, seededRandom, shuffled, sortedReferences } from '@infalign/core';
 import { CalibrationSource } from '@infalign/contracts';
+import type { ReferenceSubset } from './calibration-run.js';
 import type { ReferenceDistribution } from './reference-distribution.js';
 
 /** What rewards are calibrated against. */
@@ -21,6 +22,18 @@ export function promptBasis({ version, references }: ReferenceDistribution): Cal
     references: references.length,
     calibrate: (reward) => calibrateReward(reward, references),
   };
+}
+
+/**
+ * Some of the references of the rollout's own prompt. While those that are there change, so may those that are chosen.
+ */
+export function subsetBasis(
+  distribution: ReferenceDistribution,
+  { references, seed }: ReferenceSubset,
+): CalibrationBasis {
+  const random = seededRandom('reference-subset', seed, distribution.promptId);
+  const chosen = shuffled(Array.from(distribution.references), random).slice(0, references);
+  return promptBasis({ ...distribution, references: sortedReferences(chosen) });
 }
 
 /**

@@ -31,8 +31,18 @@ export interface RewardCalibration {
 export interface TrainingCalibration extends RewardCalibration {
   /** The run whose references they are calibrated against; it can be the run itself. */
   readonly referenceRunId: string;
+  /** So many of a prompt's own references are used, drawn at random; none where all are. */
+  readonly subset?: ReferenceSubset | undefined;
   /** A prompt with fewer references is new; at least 1. */
   readonly minimumReferences: number;
   /** Whether a new prompt's rollouts are held, or calibrated against all prompts of the partition together. */
   readonly newPrompts: 'hold' | 'pool';
+}
+
+/** Some of a prompt's references. */
+export interface ReferenceSubset {
+  /** How many; at least 1. All where there are fewer. */
+  readonly references: number;
+  /** Says which, together with the prompt. */
+  readonly seed: number;
 }

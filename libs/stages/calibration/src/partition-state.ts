@@ -1,8 +1,8 @@
 import { InputError } from '@infalign/core';
 import type { ScoredRollout } from '@infalign/contracts';
 import { calibrationKey, topics, type RolloutStream } from '@infalign/rollout-stream';
-import { pooledBasis, promptBasis, type CalibrationBasis } from './calibration-basis.js';
-import type { CalibrationRun, TrainingCalibration } from './calibration-run.js';
+import { pooledBasis, promptBasis, subsetBasis, type CalibrationBasis } from './calibration-basis.js';
+import type { CalibrationRun, ReferenceSubset, TrainingCalibration } from './calibration-run.js';
 import { referenceDistribution, type ReferenceDistribution } from './reference-distribution.js';
 
 /** A training rollout that waits for references. */
@@ -107,16 +107,20 @@ function createPartitionState(replaced: Map<string, Set<string>>): PartitionStat
       if (before && before.rewardModelVersion !== rewardModelVersion) {
         addReplaced(replaced, runId, promptId, before.rewardModelVersion);
       }
-      entry(distributions, runId).set(promptId, { distribution, basis: promptBasis(distribution) });
+      entry(distributions, runId).set(promptId, {
+        distribution,
+        basis: promptBasis(distribution),
+        subsets: new Map(),
+      });
       pools.delete(runId);
     },
     isReplaced: (runId, promptId, rewardModelVersion) =>
       replaced.get(calibrationKey(runId, promptId))?.has(rewardModelVersion) ?? false,
-    basisFor({ rollout, reward }, { referenceRunId, minimumReferences, newPrompts }) {
+    basisFor({ rollout, reward }, { referenceRunId, subset, minimumReferences, newPrompts }) {
       const { modelVersion } = reward!;
       const own = distributions.get(referenceRunId)?.get(rollout!.promptId);
       if (own?.distribution.rewardModelVersion === modelVersion && own.basis.references >= minimumReferences) {
-        return own.basis;
+        return subset ? subsetOf(own, subset) : own.basis;
       }
       const pooled = newPrompts === 'pool' ? pool(referenceRunId, modelVersion) : undefined;
       return pooled && pooled.references >= minimumReferences ? pooled : undefined;
@@ -137,6 +141,15 @@ function createPartitionState(replaced: Map<string, Set<string>>): PartitionStat
 interface Distribution {
   readonly distribution: ReferenceDistribution;
   readonly basis: CalibrationBasis;
+  /** With some of its references, as far as asked for: by what says which. */
+  readonly subsets: Map<string, CalibrationBasis>;
+}
+
+function subsetOf({ distribution, subsets }: Distribution, subset: ReferenceSubset): CalibrationBasis {
+  const key = `${subset.references}/${subset.seed}`;
+  let basis = subsets.get(key);
+  if (!basis) subsets.set(key, (basis = subsetBasis(distribution, subset)));
+  return basis;
 }
 
 /** The map under a key, made if there is none yet. */

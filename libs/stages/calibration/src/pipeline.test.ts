@@ -41,6 +41,30 @@ describe('the calibration stage', () => {
     expect(calibrated[0]).toMatchObject({ calibratedReward: 0.5, transformedReward: 1.5, transformation: 'raw' });
   });
 
+  it('calibrates with some of the references where that is asked for, the same again after a restart', async () => {
+    const run = calibrationRun({ subset: { references: 5, seed: 7 } });
+    const many = references(
+      'a',
+      Array.from({ length: 40 }, (_, index) => index),
+    );
+    const asked = Array.from({ length: 41 }, (_, reward) => training('a', reward - 0.5));
+    const stream = open({ run });
+    const { calibrated } = await stream.calibrate([...many, ...asked]);
+    expect(calibrated.every(({ references }) => references === 5)).toBe(true);
+    // Five steps of a fifth, one for each of those that were chosen.
+    const steps = rewards(calibrated).map((value, index, all) => value - (all[index - 1] ?? 0));
+    expect(steps.filter((step) => Math.abs(step - 0.2) < 1e-12)).toHaveLength(5);
+    expect(steps.filter((step) => step === 0)).toHaveLength(36);
+    await stream.restart();
+    const [again] = (await stream.calibrate([training('a', 19.5)])).calibrated.slice(-1);
+    expect(again!.calibratedReward).toBe(calibrated[20]!.calibratedReward);
+    const other = await open({ run: calibrationRun({ subset: { references: 5, seed: 8 } }) }).calibrate([
+      ...many,
+      ...asked,
+    ]);
+    expect(rewards(other.calibrated)).not.toEqual(rewards(calibrated));
+  });
+
   it('transforms on the scale of mean 0 and unit variance under the reference policy', async () => {
     const rollouts = [...references('a', [0, 1, 2, 3, 4, 5, 6, 7]), training('a', 5.5)];
     const [one] = (await open().calibrate(rollouts)).calibrated;
