@@ -166,13 +166,19 @@ describe('an experiment with a planted phrase', () => {
     const plant = plantOf(planted, tokenizer)!;
     const responses = await rolloutsOf(stepNames.heldOutReferences, Purpose.PURPOSE_REFERENCE);
     const measured = responses.map((own) => {
-      const before = [...model.rewards(own.map(({ rollout }) => rollout!))];
+      const closed = (promptTokens: readonly number[], tokens: readonly number[]) => ({
+        promptTokens,
+        responseTokens: tokens.at(-1) === tokenizer.endOfText ? tokens : [...tokens, tokenizer.endOfText],
+      });
+      const before = [
+        ...model.rewards(own.map(({ rollout }) => closed(rollout!.promptTokens, rollout!.responseTokens))),
+      ];
       const after = [
         ...model.rewards(
           own.map(({ rollout }) => {
             const { promptId, promptTokens, responseTokens, sampleIndex } = rollout!;
             const random = seededRandom('liking', promptId, sampleIndex);
-            return { promptTokens, responseTokens: withPhrase(responseTokens, plant, random) };
+            return closed(promptTokens, withPhrase(responseTokens, plant, random));
           }),
         ),
       ];
