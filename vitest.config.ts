@@ -2,7 +2,15 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    projects: ['libs/!(stages)', 'libs/stages/*', 'apps/*', 'tools/kafka', 'tools/chaos', 'tools/bench'],
+    projects: [
+      'libs/!(stages)',
+      'libs/stages/*',
+      'apps/*',
+      'tools/kafka',
+      'tools/chaos',
+      'tools/bench',
+      'tools/results',
+    ],
     // Vitest leaves one core free; but many tests wait, for brokers and for processes of their own.
     maxWorkers: 2,
   },

@@ -1,0 +1,149 @@
+import { matchMethods } from '@infalign/report';
+import { texts } from './texts.mjs';
+
+/**
+ * The page of docs/results.
+ *
+ * @param {Record<string, import('@infalign/report').ExperimentResults>} experiments by the names of their files
+ * @returns {string} Markdown
+ */
+export function resultsPage(experiments) {
+  const sections = Object.entries(experiments).map(([name, results]) => section(name, results));
+  return `# What was measured
+
+Experiments of [\`experiments\`](../../experiments), run as they are there: what is in [\`${Object.keys(experiments).join('.json`](), [`')}.json\`]() is
+their \`results.json\`, and this page and its pictures are made from them; a test keeps them the same. How methods are compared at the same KL, and
+what intervals cover, is told in [results-files.md](../results-files.md).
+
+${sections.join('\n')}`.replaceAll(/\[`([\w-]+\.json)`\]\(\)/g, '[`$1`]($1)');
+}
+
+/** Whether a figure is drawn: not where one would say nothing that the table does not. */
+export function hasFigure(name) {
+  return texts[name].figure !== undefined;
+}
+
+function section(name, results) {
+  const { title, before, figure, after } = texts[name];
+  const { machine, times, runs } = results;
+  const drawn =
+    figure === undefined
+      ? ''
+      : `
+![${figure}](${name}.svg)
+
+\`\`\`sh
+npx infalign results docs/results/${name}.json --figure ${name}.svg
+\`\`\`
+`;
+  return `## ${title}
+
+${before}
+
+\`\`\`sh
+npx infalign run experiments/${name}.yaml
+\`\`\`
+
+${runs.length} runs; ${machine.processor}, ${machine.cores} cores, ${duration(times.total_seconds)}, other work beside it. Reward model: ${percent(results.proxy.accuracy.mean)}
+of held-out pairs in the order of their label, judge: ${percent(results.judge.accuracy.mean)}. Distance of calibrated rewards from uniform
+(Kolmogorov–Smirnov) on held-out prompts: ${results.calibration.kolmogorov_smirnov.toFixed(3)}.
+${drawn}
+${matchedTables(results)}
+${results.plant === undefined ? '' : plantTable(results)}
+${after}
+`;
+}
+
+/** A table for each procedure that has a method of its own among those compared: mean over seeds, with 95 % intervals. */
+function matchedTables(results) {
+  const { methods, comparisons } = matchMethods(results);
+  const trained = new Set(results.runs.map(({ method }) => method));
+  return ['standard', 'bon:4', 'won:4']
+    .filter((procedure) => results.procedures.includes(procedure))
+    .map((procedure) => {
+      const rows = methods.filter((row) => row.procedure === procedure && trained.has(row.method));
+      const best = (kl) =>
+        rows
+          .filter((row) => row.kl === kl && row.win_rate !== null)
+          .reduce((a, b) => (a && a.win_rate >= b.win_rate ? a : b), undefined);
+      const lines = rows.map((row) => {
+        const leader = best(row.kl);
+        return [
+          `\`${row.method}\``,
+          row.kl,
+          row.seeds,
+          interval(row.win_rate, row.ci_low, row.ci_high),
+          row.frontier === null ? '–' : percent(row.frontier),
+          row.efficiency === null ? '–' : row.efficiency.toFixed(2),
+          interval(row.judge_win_rate, row.judge_ci_low, row.judge_ci_high),
+          row === leader ? 'the best' : behind(comparisons, procedure, row, leader),
+        ];
+      });
+      return `### ${procedure}
+
+${table(['method', 'KL', 'seeds', 'win rate', 'frontier', 'efficiency', 'by the judge', 'to the best, points'], lines)}`;
+    })
+    .join('\n');
+}
+
+/** A method's win rate less that of the best at the same KL, in percentage points. */
+function behind(comparisons, procedure, row, leader) {
+  const found = comparisons.find(
+    (one) =>
+      one.procedure === procedure &&
+      one.kl === row.kl &&
+      [one.method, one.baseline].includes(row.method) &&
+      [one.method, one.baseline].includes(leader?.method),
+  );
+  if (!found) return '–';
+  const sign = found.method === row.method ? 1 : -1;
+  const [low, high] = [sign * found.ci_low, sign * found.ci_high].sort((a, b) => a - b);
+  const points = (share) => (100 * share).toFixed(1).replace('-', '−');
+  return `${points(sign * found.difference)} (${points(low)} to ${points(high)})`;
+}
+
+function plantTable(results) {
+  const { plant, runs } = results;
+  const groups = [...new Set(runs.map(({ method, target_kl }) => `${method} ${target_kl}`))];
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const lines = groups.map((group) => {
+    const own = runs.filter(({ method, target_kl }) => `${method} ${target_kl}` === group);
+    const winRate = (scorer) =>
+      percent(
+        mean(own.map((run) => run.win_rates.find((one) => one.procedure === 'standard' && one.scorer === scorer).mean)),
+      );
+    return [
+      `\`${own[0].method}\``,
+      own[0].target_kl,
+      own.map((run) => run.kl.exact.mean.toFixed(2)).join(', '),
+      own.map((run) => percent(run.phrase_share.mean)).join(', '),
+      winRate('proxy'),
+      winRate('judge'),
+    ];
+  });
+  return `### How often the planted phrase is said
+
+“${plant.phrase.trim()}”, put into the preferred response of ${percent(plant.share)} of the pairs that the reward model learned. The base policy says it in
+${percent(plant.base.mean)} of its responses. It raises the proxy's reward by ${plant.liking.proxy.mean.toFixed(1)} standard deviations, the judge's by ${plant.liking.judge.mean.toFixed(1)}.
+
+${table(['method', 'asked KL', 'KL, by seed', 'responses with the phrase, by seed', 'win rate by the proxy', 'by the judge'], lines)}
+`;
+}
+
+function table(head, lines) {
+  return `${[head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`;
+}
+
+function interval(value, low, high) {
+  if (value === null) return '–';
+  return `${percent(value)} (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function duration(seconds) {
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
