@@ -6,9 +6,10 @@ export const texts = {
     before: `The quickstart's task: English from the State of the Union addresses, preferences by VADER's sentiment, a policy of 0.7 million weights.
 Every method has the same base policy, the same rewards and the same number of rollouts; \`ppo/exp:10\` and \`ppo/exp:-5\` are InfAlign-CTRL for best-of-N and
 worst-of-N, \`ppo/log\` is also vBoN.`,
-    after: `**Not as in the paper**, so far: aligning for best-of-4 with \`exp:10\` gains nothing over the identity in best-of-4; at most it draws level from
-best-of-8 on. Its exact optimum is 7 points ahead at a KL of 0.5, but training takes it less far towards its own optimum than the identity:
-its rewards are nearly all zero but for the best few rollouts of a prompt, which makes gradients noisier. Worst-of-4 likewise.
+    after: `**Not as in the paper**, so far: aligning for best-of-4 with \`exp:10\` is level with the identity in best-of-4, not ahead. In best-of-8 it is ahead by
+0.8 points (0.0 to 1.6) at a KL of 0.5 and 0.5 (−0.3 to 1.2) at 1, behind in best-of-2 and for one sample, as it should be. Its exact optimum is 7 points
+ahead in best-of-4 at a KL of 0.5, but training takes no method as far as its optimum, and this one least far: its rewards are nearly all alike but
+for the best few rollouts of a prompt. For worst-of-4 \`exp:-5\`, \`log\` and the identity cannot be told apart.
 
 Calibration changes nothing against the raw reward here: within a prompt, the raw rewards of this reward model have nearly the same spread on every
 prompt. Where a reward can be hacked it changes much: see below.
@@ -19,11 +20,5 @@ the identity by 7.4, 6.4 and 3.2 points at a KL of 0.5, 1 and 2. Worst-of-4: by 
 
 How efficiency was raised, from about 0.4 for one sample, and what did not raise it, is in
 [decision 13](../decisions/0013-what-a-reward-model-reads.md) and [decision 14](../decisions/0014-a-critic-of-its-own.md).`,
-  },
-  'planted-phrase': {
-    title: 'A reward that can be hacked',
-    before: `The same task, with a phrase planted in what the reward model learned to prefer. The judge learned from other pairs, without it.`,
-    after: `A raw reward that rises by many standard deviations for two words is worth any KL. A calibrated one can rise to 1 and no further: the policy that
-is trained on it says the phrase less than half as often at the same KL, and the judge prefers its responses.`,
   },
 };
