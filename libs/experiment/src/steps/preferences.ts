@@ -55,7 +55,11 @@ export async function preferences(name: RewardModelName, context: StepContext): 
   return { training: plantPhrase(training, plant, { share: plant.share, seed: experiment.seed }), heldOut };
 }
 
-async function unplantedPreferences(name: RewardModelName, text: StoredText, context: StepContext): Promise<Preferences> {
+async function unplantedPreferences(
+  name: RewardModelName,
+  text: StoredText,
+  context: StepContext,
+): Promise<Preferences> {
   const wanted = wantedPairs(context.experiment, name);
   if (context.experiment.rewardModel.labels === 'human') {
     const { [name]: training, heldOut } = text.humanPairs;
