@@ -100,11 +100,11 @@ describe('infalign run', () => {
   it('goes on with further runs, and does not repeat those that are done', { timeout: 120_000 }, async () => {
     const out = folder.path('straight');
     const before = JSON.parse(reproducible(out)) as { runs: unknown[] };
-    const more = sentiment.replace('["ppo/exp:5"]', '["ppo/exp:5", dpo]');
+    const more = sentiment.replace('["ppo/exp:5"]', '["ppo/exp:5", ppo/identity]');
     expect(more).not.toBe(sentiment);
     expect(await run([experiment('more', more), '--out', out, '--resume'])).toMatchObject({ code: 0 });
     const after = JSON.parse(reproducible(out)) as { runs: { method: string }[] };
-    expect(after.runs.map(({ method }) => method)).toEqual(['ppo/exp:5', 'dpo']);
+    expect(after.runs.map(({ method }) => method)).toEqual(['ppo/exp:5', 'ppo/identity']);
     expect(after.runs[0]).toEqual(before.runs[0]);
     mkdirSync(folder.path('two-methods'));
     copyFileSync(join(out, 'results.json'), join(folder.path('two-methods'), 'results.json'));
@@ -145,22 +145,22 @@ describe('infalign run', () => {
       expect(rows.map(({ method, n, procedure }) => [n === null ? method : `${method} ${n}`, procedure])).toEqual([
         ['ppo/exp:5', 'standard'],
         ['ppo/exp:5', 'bon:4'],
-        ['dpo', 'standard'],
-        ['dpo', 'bon:4'],
+        ['ppo/identity', 'standard'],
+        ['ppo/identity', 'bon:4'],
         ['best-of-n 2', 'standard'],
         ['best-of-n 2', 'bon:4'],
         ['best-of-n 4', 'standard'],
         ['best-of-n 8', 'standard'],
       ]);
-      const dpo = rows[3]!;
+      const identity = rows[3]!;
       const bestOf2 = rows[5]!;
       expect(bestOf2.kl).toBeCloseTo(Math.log(2) - 1 / 2, 8);
       // So small an experiment comes nowhere near the KL it asked for, but at a run's own KL the method is the run.
-      const [at] = printed([twoMethods, '--kl', String(dpo.kl)]).methods.filter(
-        ({ method, procedure }) => method === 'dpo' && procedure === 'bon:4',
+      const [at] = printed([twoMethods, '--kl', String(identity.kl)]).methods.filter(
+        ({ method, procedure }) => method === 'ppo/identity' && procedure === 'bon:4',
       );
-      expect(at!.win_rate).toBeCloseTo(dpo.win_rate!, 8);
-      expect(at!.judge_win_rate).toBeCloseTo(dpo.judge_win_rate!, 8);
+      expect(at!.win_rate).toBeCloseTo(identity.win_rate!, 8);
+      expect(at!.judge_win_rate).toBeCloseTo(identity.judge_win_rate!, 8);
       const { comparisons } = printed([
         join(twoMethods, 'results.json'),
         '--kl',
@@ -169,8 +169,8 @@ describe('infalign run', () => {
         'ppo/exp:5',
       ]);
       expect(comparisons.map(({ procedure, method }) => [procedure, method])).toEqual([
-        ['standard', 'dpo'],
-        ['bon:4', 'dpo'],
+        ['standard', 'ppo/identity'],
+        ['bon:4', 'ppo/identity'],
       ]);
       for (const { baseline, difference, ci_low, ci_high } of comparisons) {
         expect(baseline).toBe('ppo/exp:5');
@@ -221,7 +221,7 @@ describe('infalign run', () => {
       };
       expect(failing(folder.path('nowhere'))).toMatch(/nowhere: is not there.*--resume/);
       expect(failing(folder.temporaryFolder)).toMatch(/results\.json: is not there/);
-      expect(failing(twoMethods, '--baseline', 'ppo')).toMatch(/no method ppo.*ppo\/exp:5, dpo and best-of-n/);
+      expect(failing(twoMethods, '--baseline', 'ppo')).toMatch(/no method ppo.*ppo\/exp:5, ppo\/identity and best-of-n/);
       expect(failing(twoMethods, '--kl', '0')).toMatch(/--kl is "0"; it must be a number above 0/);
     });
   });
@@ -265,7 +265,7 @@ describe('infalign run', () => {
     writeFileSync(join(place, 'tldr_3_filtered', 'train.jsonl'), lines(whole));
 
     const out = folder.path('summarisation');
-    const longer = settings.replaceAll('context: 32', 'context: 64').replace('tokens: 8', 'tokens: 48');
+    const longer = settings.replaceAll('context: 32', 'context: 65').replace('tokens: 8', 'tokens: 48');
     const text = `${longer.replace('vocabulary: 400', 'vocabulary: 340')}
 dataset: {kind: tldr, path: tldr-data}
 reward_model: {labels: human, pairs: 40, held_out_pairs: 10}
