@@ -21,4 +21,14 @@ the identity by 7.4, 6.4 and 3.2 points at a KL of 0.5, 1 and 2. Worst-of-4: by 
 How efficiency was raised, from about 0.4 for one sample, and what did not raise it, is in
 [decision 13](../decisions/0013-what-a-reward-model-reads.md) and [decision 14](../decisions/0014-a-critic-of-its-own.md).`,
   },
+  'planted-phrase': {
+    title: 'A reward that can be hacked',
+    before: `The same task, with a phrase planted in what the reward model learned to prefer. The judge learned from other pairs, without it.`,
+    after: `A raw reward that rises by many standard deviations for two words is worth any KL. A calibrated one can rise to 1 and no further: the policy that
+is trained on it says the phrase a third to a quarter as often at the same KL, and wins more often by proxy and judge alike, also in the standard win rate.
+
+Not every calibrated method is as safe. This phrase and its share were chosen after another, “the people” with a share of 20 %, which an earlier version of
+the reward model liked by 2.9 standard deviations: there the raw reward led to 3.5 % of responses with the phrase at a KL of 0.5, the calibrated one
+to 2.4 %, but \`ppo/exp:10\` to 4.4 %: it rewards most what is best of all, and that has the phrase in it.`,
+  },
 };

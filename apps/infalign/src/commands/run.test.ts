@@ -221,7 +221,9 @@ describe('infalign run', () => {
       };
       expect(failing(folder.path('nowhere'))).toMatch(/nowhere: is not there.*--resume/);
       expect(failing(folder.temporaryFolder)).toMatch(/results\.json: is not there/);
-      expect(failing(twoMethods, '--baseline', 'ppo')).toMatch(/no method ppo.*ppo\/exp:5, ppo\/identity and best-of-n/);
+      expect(failing(twoMethods, '--baseline', 'ppo')).toMatch(
+        /no method ppo.*ppo\/exp:5, ppo\/identity and best-of-n/,
+      );
       expect(failing(twoMethods, '--kl', '0')).toMatch(/--kl is "0"; it must be a number above 0/);
     });
   });
