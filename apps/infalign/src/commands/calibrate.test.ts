@@ -221,7 +221,7 @@ describe('infalign calibrate', () => {
         good,
         jsonLines(prompts),
         ['--transform', 'square'],
-        /unknown transformation 'square': use identity, log, or exp:T/,
+        /unknown transformation 'square': use identity, log, exp:T/,
       ],
       [
         'a negative memory budget',
