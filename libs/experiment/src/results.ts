@@ -1,6 +1,8 @@
 import { cpus, platform, arch, totalmem } from 'node:os';
 import {
   MATCHED_KL_REACH,
+  alignedPolicy,
+  betaForKl,
   bestOfPolicy,
   bestOfWinRateEstimator,
   bootstrapMean,
@@ -8,7 +10,6 @@ import {
   calibrationCurve,
   calibrationQuality,
   frontierCurve,
-  frontierPoint,
   parseMethod,
   parseProcedure,
   rawBeta,
@@ -17,6 +18,7 @@ import {
   sortedReferences,
   standardProcedure,
   winRateEstimator,
+  type AlignedPolicy,
   type Strength,
   type Transformation,
 } from '@infalign/core';
@@ -88,18 +90,7 @@ export function collectResults(context: ResultsContext): ExperimentResults {
         win_rate: winRate,
       })),
     })),
-    method_curves: experiment.procedures.flatMap((procedure) =>
-      experiment.runs.methods.flatMap((method) => {
-        const points = klsOfCurves.map((kl) => {
-          if (kl === 0) return { kl, win_rate: 0.5 };
-          const transformation = transformationOf(method, { kl });
-          return (
-            transformation && { kl, win_rate: frontierPoint(parseProcedure(procedure), transformation, { kl }).winRate }
-          );
-        });
-        return points.every((point) => point !== undefined) ? [{ procedure, method, points }] : [];
-      }),
-    ),
+    method_curves: methodCurves(experiment, klsOfCurves),
     runs: runs.map((run) => runResults(experiment, run, references)),
     best_of_n: bestOfNResults(experiment, references),
     samples: samples(context, runs, references),
@@ -131,6 +122,29 @@ function curveKls(runs: readonly PolicyRunResult[]): number[] {
   const end = Math.min(1.6 * measured, Math.max(largest, (1 + MATCHED_KL_REACH) * measured));
   const count = 40;
   return Array.from({ length: count + 1 }, (_, index) => end * (index / count) ** 2);
+}
+
+/** What the optimum of each method reaches under each procedure, of those methods that have a transformation. */
+function methodCurves({ procedures, runs }: Experiment, kls: readonly number[]): ExperimentResults['method_curves'] {
+  const curves = runs.methods.flatMap((method) => {
+    // One policy serves all procedures: to find it is what takes time.
+    const winRates = kls.map((kl) => (kl === 0 ? () => 0.5 : optimumOf(method, kl)?.winRate));
+    return winRates.every((winRate) => winRate !== undefined) ? [{ method, winRates }] : [];
+  });
+  return procedures.flatMap((name) => {
+    const procedure = parseProcedure(name);
+    return curves.map(({ method, winRates }) => ({
+      procedure: name,
+      method,
+      points: winRates.map((winRate, index) => ({ kl: kls[index]!, win_rate: winRate(procedure) })),
+    }));
+  });
+}
+
+/** The exact optimum of a method at a KL above 0; undefined where it has no transformation. */
+function optimumOf(method: string, kl: number): AlignedPolicy | undefined {
+  const transformation = transformationOf(method, { kl });
+  return transformation && alignedPolicy(transformation.apply, betaForKl(transformation, kl));
 }
 
 /** The transformation that a method trains on, on which alone, with β, its optimum depends; undefined where it has none. */

@@ -135,7 +135,8 @@ function fixedPoint(procedure: string, strength: Strength): MethodReward {
     return { transformation, beta: normalisedBeta(transformation, beta) };
   };
   const kl = 'kl' in strength ? strength.kl : klForBeta((kl) => at(kl).beta, strength.beta, procedure);
-  return { reward: parseTransformation(`fp:${kl}:${procedure}`), beta: at(kl).beta };
+  const { transformation, beta } = at(kl);
+  return { reward: { ...transformation, name: `fp:${kl}:${procedure}` }, beta };
 }
 
 function klForBeta(betaAt: (kl: number) => number, beta: number, procedure: string): number {

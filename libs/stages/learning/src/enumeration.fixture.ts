@@ -8,7 +8,9 @@ import {
   type LanguageModelConfig,
   type Weights,
 } from '@infalign/language-model';
-import { createPolicyLearner, type KlStrength, type PolicyLearner, type LearningSettings } from './policy-learner.js';
+import { learningAlgorithms } from './algorithms/index.js';
+import type { AllSettings } from './learning-settings.fixture.js';
+import { createPolicyLearner, type KlStrength, type PolicyLearner } from './policy-learner.js';
 
 const endOfText = 17;
 const promptTokens = [
@@ -129,7 +131,7 @@ export function exactBestOfNWinRate(task: EnumeratedTask, probabilities: Table, 
 /** How the task's policy is trained. */
 export interface Training {
   readonly algorithm: Algorithm;
-  readonly settings: LearningSettings;
+  readonly settings: AllSettings;
   readonly klStrength: KlStrength;
   readonly rolloutsPerPrompt: number;
   readonly seed: number;
@@ -192,9 +194,10 @@ export function sampledRollouts(
 export function learnerOf(task: EnumeratedTask, training: Training): { learner: PolicyLearner; policy: LanguageModel } {
   const policy = createLanguageModel(config, task.weights);
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
-  const { algorithm, settings, klStrength, seed } = training;
+  const { settings, klStrength, seed } = training;
+  const algorithm = learningAlgorithms[training.algorithm](settings);
   const critic =
-    settings.advantages === 'critic'
+    algorithm.valuesFrom === 'critic'
       ? createLanguageModel(config, withHeads(config, task.weights, ['value']))
       : undefined;
   const parts = { algorithm, policy, critic, adam, reference: task.reference, settings, klStrength, seed };

@@ -18,24 +18,9 @@ import {
   trainedProbabilities,
   type Table,
 } from './enumeration.fixture.js';
-import type { LearningSettings } from './policy-learner.js';
+import { quickSettings, type AllSettings } from './learning-settings.fixture.js';
 
 const task = enumeratedTask(1);
-const settings: LearningSettings = {
-  iterations: 200,
-  epochs: 1,
-  minibatches: 2,
-  learningRate: 3e-3,
-  clipEpsilon: 0.2,
-  valueClipEpsilon: 0.2,
-  valueCoefficient: 0.1,
-  gamma: 1,
-  gaeLambda: 0.95,
-  maxGradientNorm: 1,
-  criticLearningRate: 1e-3,
-  maxImportanceWeight: 2,
-  advantages: 'leave_one_out',
-};
 const tolerance = 0.01;
 
 const measures = (probabilities: Table) => ({
@@ -49,7 +34,7 @@ interface Case {
   readonly transformation: Transformation;
   /** β, on the scale of the normalised transformation. */
   readonly beta: number;
-  readonly change?: Partial<LearningSettings>;
+  readonly change?: Partial<AllSettings>;
 }
 
 const cases: [string, Case][] = [
@@ -86,7 +71,7 @@ describe('on a task of 307 responses a prompt', () => {
     const optimum = measures(optimalProbabilities(task, transformation, beta));
     const training = {
       algorithm,
-      settings: { ...settings, ...change },
+      settings: { ...quickSettings, ...change },
       klStrength: { beta: ownBeta(each) },
       rolloutsPerPrompt: 256,
       seed: 1,
@@ -111,7 +96,7 @@ describe('on a task of 307 responses a prompt', () => {
     (algorithm) => {
       const training = {
         algorithm,
-        settings: { ...settings, iterations: 120 },
+        settings: { ...quickSettings, iterations: 120 },
         klStrength: { targetKl: 0.3, initialBeta: algorithm === 'bonbon' ? 0.7 : 0.5 },
         rolloutsPerPrompt: 128,
         seed: 1,

@@ -1,3 +1,4 @@
+export type { LearningAlgorithm } from './algorithms/algorithm.js';
 export { learningAlgorithms } from './algorithms/index.js';
 export {
   learnerName,

@@ -20,8 +20,10 @@ import {
   type Topic,
   type Worker,
 } from '@infalign/rollout-stream';
+import { ppo } from './algorithms/ppo.js';
+import { quickSettings } from './learning-settings.fixture.js';
 import { learnerName, learningWorker, policyVersionOf } from './pipeline.js';
-import { createPolicyLearner, type LearningSettings, type LearnerSnapshot } from './policy-learner.js';
+import { createPolicyLearner, type LearnerSnapshot } from './policy-learner.js';
 import type { ReadPositions } from './rollout-buffer.js';
 
 const config: LanguageModelConfig = {
@@ -44,21 +46,7 @@ const promptsPerIteration = 3;
 const rolloutsPerPrompt = 4;
 /** Rollouts of an iteration. */
 export const rolloutsPerIteration = promptsPerIteration * rolloutsPerPrompt;
-const settings: LearningSettings = {
-  iterations,
-  epochs: 1,
-  minibatches: 2,
-  learningRate: 0.01,
-  clipEpsilon: 0.2,
-  valueClipEpsilon: 0.2,
-  valueCoefficient: 0.1,
-  gamma: 1,
-  gaeLambda: 0.95,
-  maxGradientNorm: 1,
-  criticLearningRate: 1e-3,
-  maxImportanceWeight: 2,
-  advantages: 'leave_one_out',
-};
+const settings = { ...quickSettings, iterations, learningRate: 0.01 };
 
 /** The requests of an iteration, each in a batch of its own. */
 export function requestsOf(iteration: number, maxStaleness: number): SamplingRequest[] {
@@ -143,7 +131,15 @@ export async function startLearning(partitions: number, maxStaleness = 0): Promi
       models.push(policy, reference);
       const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
       const klStrength = { targetKl: 0.3, initialBeta: 1 };
-      const learner = createPolicyLearner({ algorithm: 'ppo', policy, adam, reference, settings, klStrength, seed: 5 });
+      const learner = createPolicyLearner({
+        algorithm: ppo(settings),
+        policy,
+        adam,
+        reference,
+        settings,
+        klStrength,
+        seed: 5,
+      });
       const latest = (await announced()).at(-1);
       const stored = latest && checkpoints.get(`${latest.checkpoint}/${latest.contentHash}`)!;
       if (stored) learner.restore(stored.snapshot);

@@ -5,24 +5,11 @@ import { identityTransformation, InputError } from '@infalign/core';
 import type { LanguageModel } from '@infalign/language-model';
 import { describe, expect, it } from 'vitest';
 import { enumeratedTask, learnerOf, sampledRollouts, type Training } from './enumeration.fixture.js';
-import type { PolicyLearner, LearningSettings } from './policy-learner.js';
+import { quickSettings, type AllSettings } from './learning-settings.fixture.js';
+import type { PolicyLearner } from './policy-learner.js';
 
 const task = enumeratedTask(2);
-const settings: LearningSettings = {
-  iterations: 8,
-  epochs: 2,
-  minibatches: 2,
-  learningRate: 3e-3,
-  clipEpsilon: 0.2,
-  valueClipEpsilon: 0.2,
-  valueCoefficient: 0.1,
-  gamma: 1,
-  gaeLambda: 0.95,
-  maxGradientNorm: 1,
-  criticLearningRate: 1e-3,
-  maxImportanceWeight: 2,
-  advantages: 'value',
-};
+const settings: AllSettings = { ...quickSettings, iterations: 8, epochs: 2, advantages: 'value' };
 const training: Training = {
   algorithm: 'ppo',
   settings,

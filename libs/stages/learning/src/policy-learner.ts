@@ -1,5 +1,5 @@
 import type { CalibratedRollout, LearningStatistics } from '@infalign/contracts';
-import { estimateKl, seededRandom, shuffled, type Algorithm, type KlEstimate } from '@infalign/core';
+import { estimateKl, seededRandom, shuffled, type KlEstimate } from '@infalign/core';
 import type { AdamSettings, LanguageModel, Loss, OptimiserState, Sequence, Weights } from '@infalign/language-model';
 import {
   clippedImportanceWeights,
@@ -10,13 +10,11 @@ import {
   valueLoss,
   type TargetKlState,
 } from '@infalign/rl';
-import type { LearningExample } from './algorithms/algorithm.js';
-import { learningAlgorithms } from './algorithms/index.js';
-import type { PpoSettings } from './algorithms/ppo.js';
+import type { LearningAlgorithm, LearningExample } from './algorithms/algorithm.js';
 import { flattened, indicesByPrompt, learningRollouts, type LearningRollout } from './batch.js';
 
-/** How a policy learns. */
-export interface LearningSettings extends PpoSettings {
+/** How a policy learns, whatever the algorithm. */
+export interface LearningSettings {
   /** Iterations of the whole run: the learning rate rises over the first tenth of them, then decays linearly to zero. */
   readonly iterations: number;
   /** Passes over the rollouts of an iteration. */
@@ -52,7 +50,7 @@ export type KlStrength =
 
 /** What a learner is made of. */
 export interface PolicyLearnerParts {
-  readonly algorithm: Algorithm;
+  readonly algorithm: LearningAlgorithm;
   /** The policy, which learns; with a value head where advantages are taken from it. */
   readonly policy: LanguageModel;
   readonly adam: AdamSettings;
@@ -100,8 +98,7 @@ export interface PolicyLearner {
 
 /** A learner of the KL-regularised objective E[R_Φ] − β·KL(π ‖ πref) (InfAlign, arXiv 2412.19792, Eq. 4). */
 export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
-  const { policy, adam, reference, critic, settings, klStrength, seed } = parts;
-  const algorithm = learningAlgorithms[parts.algorithm](settings);
+  const { algorithm, policy, adam, reference, critic, settings, klStrength, seed } = parts;
   const { loss } = algorithm;
   const trainer = policy.trainer(loss, adam);
   const criticTrainer = critic?.trainer(criticLoss, adam);

@@ -10,23 +10,10 @@ import {
   responseProbabilities,
   sampledRollouts,
 } from './enumeration.fixture.js';
+import { quickSettings } from './learning-settings.fixture.js';
 
 const task = enumeratedTask(1);
-const settings = {
-  iterations: 120,
-  epochs: 1,
-  minibatches: 2,
-  learningRate: 3e-3,
-  clipEpsilon: 0.2,
-  valueClipEpsilon: 0.2,
-  valueCoefficient: 0.1,
-  gamma: 1,
-  gaeLambda: 0.95,
-  maxGradientNorm: 1,
-  criticLearningRate: 1e-3,
-  maxImportanceWeight: 2,
-  advantages: 'leave_one_out',
-} as const;
+const settings = { ...quickSettings, iterations: 120 };
 
 describe('PPO on rollouts of earlier policies', () => {
   it('lands near the exact optimum, three updates behind', { timeout: 240_000 }, () => {

@@ -1,5 +1,5 @@
 import { clipFraction, groupRelativeAdvantages, groupRelativeLoss } from '@infalign/rl';
-import { indicesByPrompt } from '../batch.js';
+import { weighted, withinPrompts } from '../batch.js';
 import type { LearningAlgorithm } from './algorithm.js';
 
 /**
@@ -30,14 +30,8 @@ export function grpo({
       },
     },
     examples({ rollouts, logProbs, referenceLogProbs, importanceWeights, beta }) {
-      const advantages = new Float64Array(rollouts.length);
-      for (const indices of indicesByPrompt(rollouts).values()) {
-        groupRelativeAdvantages(indices.map((index) => rollouts[index]!.transformedReward)).forEach(
-          (advantage, position) => {
-            advantages[indices[position]!] = advantage;
-          },
-        );
-      }
+      const rewards = rollouts.map(({ transformedReward }) => transformedReward);
+      const advantages = withinPrompts(rollouts, rewards, groupRelativeAdvantages);
       const meanLength = logProbs.reduce((sum, { length }) => sum + length, 0) / logProbs.length;
       return rollouts.map(({ sequence }, index) => {
         const { length } = logProbs[index]!;
@@ -47,9 +41,7 @@ export function grpo({
           inputs: {
             oldLogProbs: [logProbs[index]!],
             referenceLogProbs: [referenceLogProbs[index]!],
-            advantages: [
-              everywhere(advantages[index]!).map((each, token) => each * (importanceWeights?.[index]![token] ?? 1)),
-            ],
+            advantages: [weighted(everywhere(advantages[index]!), importanceWeights?.[index])],
             responseWeights: [everywhere(meanLength / length)],
             beta: [everywhere(beta)],
           },

@@ -9,7 +9,7 @@ import {
   whiten,
   type AdvantageEstimate,
 } from '@infalign/rl';
-import { flattened, indicesByPrompt, unflattened } from '../batch.js';
+import { flattened, unflattened, weighted, withinPrompts } from '../batch.js';
 import type { IterationRollouts, LearningAlgorithm } from './algorithm.js';
 
 /** What PPO is made with. */
@@ -66,20 +66,15 @@ export function ppo(settings: PpoSettings): LearningAlgorithm<'oldLogProbs' | 'a
         whiten(flattened(estimates.map((each) => each.advantages))),
         rewards.map(({ length }) => length),
       );
-      return rollouts.map(({ sequence }, index) => {
-        const weights = importanceWeights?.[index];
-        return {
-          sequences: [sequence],
-          inputs: {
-            oldLogProbs: [logProbs[index]!],
-            advantages: [
-              weights ? advantages[index]!.map((each, token) => each * weights[token]!) : advantages[index]!,
-            ],
-            oldValues: [(values ?? logProbs)[index]!],
-            returns: [estimates[index]!.returns],
-          },
-        };
-      });
+      return rollouts.map(({ sequence }, index) => ({
+        sequences: [sequence],
+        inputs: {
+          oldLogProbs: [logProbs[index]!],
+          advantages: [weighted(advantages[index]!, importanceWeights?.[index])],
+          oldValues: [(values ?? logProbs)[index]!],
+          returns: [estimates[index]!.returns],
+        },
+      }));
     },
   };
 }
@@ -93,17 +88,13 @@ function againstValues(
 }
 
 function againstOthers(rewards: readonly Float64Array[], { rollouts }: IterationRollouts): AdvantageEstimate[] {
-  const estimates = new Array<AdvantageEstimate>(rewards.length);
-  for (const [promptId, indices] of indicesByPrompt(rollouts)) {
-    assertSeveral(promptId, indices, 'leave-one-out advantages need two or more, or set advantages to value');
-    leaveOneOutAdvantages(indices.map((index) => rewards[index]!)).forEach((estimate, position) => {
-      estimates[indices[position]!] = estimate;
-    });
-  }
-  return estimates;
+  return withinPrompts(rollouts, rewards, (own, promptId) => {
+    assertSeveral(promptId, own, 'leave-one-out advantages need two or more, or set advantages to value');
+    return leaveOneOutAdvantages(own);
+  });
 }
 
 /** @throws InputError where a prompt has one rollout only */
-export function assertSeveral(promptId: string, indices: readonly number[], remedy: string): void {
-  if (indices.length < 2) throw new InputError(`Prompt ${promptId} has a single rollout: ${remedy}.`);
+export function assertSeveral(promptId: string, own: readonly unknown[], remedy: string): void {
+  if (own.length < 2) throw new InputError(`Prompt ${promptId} has a single rollout: ${remedy}.`);
 }

@@ -1,5 +1,5 @@
 import { leaveOneOut, policyGradientLoss } from '@infalign/rl';
-import { indicesByPrompt } from '../batch.js';
+import { weighted, withinPrompts } from '../batch.js';
 import type { LearningAlgorithm } from './algorithm.js';
 import { assertSeveral } from './ppo.js';
 
@@ -23,24 +23,14 @@ export function rloo(): LearningAlgorithm<'weights'> {
           transformedReward,
         );
       });
-      const advantages = new Float64Array(returns.length);
-      for (const [promptId, indices] of indicesByPrompt(rollouts)) {
-        assertSeveral(promptId, indices, 'RLOO needs two or more');
-        leaveOneOut(indices.map((index) => returns[index]!)).forEach((advantage, position) => {
-          advantages[indices[position]!] = advantage;
-        });
-      }
-      return rollouts.map(({ sequence }, index) => ({
-        sequences: [sequence],
-        inputs: {
-          weights: [
-            Float64Array.from(
-              logProbs[index]!,
-              (_, token) => advantages[index]! * (importanceWeights?.[index]![token] ?? 1),
-            ),
-          ],
-        },
-      }));
+      const advantages = withinPrompts(rollouts, returns, (own, promptId) => {
+        assertSeveral(promptId, own, 'RLOO needs two or more');
+        return leaveOneOut(own);
+      });
+      return rollouts.map(({ sequence }, index) => {
+        const weights = new Float64Array(logProbs[index]!.length).fill(advantages[index]!);
+        return { sequences: [sequence], inputs: { weights: [weighted(weights, importanceWeights?.[index])] } };
+      });
     },
   };
 }
