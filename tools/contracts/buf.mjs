@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { root } from '../workspace/workspace.mjs';
@@ -35,8 +35,26 @@ export function buf(args, folder = protos) {
 /** Writes the generated TypeScript anew: messages and services, and the descriptors that gRPC reflection shows. */
 export function generate() {
   buf(['generate']);
+  keepMessagesPlain(generated[0]);
   writeDescriptors(join(generated[0], 'descriptors.ts'));
   buf(['generate'], tensorFlowProtos);
+}
+
+/**
+ * Takes out of the generated code that a message without unknown fields says so by an empty object: it would be in every
+ * message, every comparison of two and every line of JSON. Where a message has unknown fields it keeps them all the same.
+ *
+ * @param {string} folder
+ */
+function keepMessagesPlain(folder) {
+  for (const name of readdirSync(folder, { recursive: true })) {
+    if (!name.endsWith('.ts')) continue;
+    const file = join(folder, name);
+    const plain = readFileSync(file, 'utf8')
+      .replaceAll(/,?\s*_unknownFields: \{\},?(?=\s*\})/g, '')
+      .replaceAll('message._unknownFields![tag]', '(message._unknownFields ??= {})[tag]');
+    writeFileSync(file, plain);
+  }
 }
 
 /** What reflection shows besides our contracts: gRPC's health service, and the details of errors. */

@@ -35,12 +35,14 @@ export interface CalibrateRequest {
    * calibrated with.
    */
   states: CalibrationState[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The calibrated rollouts, in the order of the request. */
 export interface CalibrateResponse {
   /** As many as were asked for. */
   rollouts: CalibratedRollout[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** Which prompt's distribution to show. */
@@ -49,24 +51,28 @@ export interface GetCalibrationRequest {
   promptId: string;
   /** The run that sampled the references; not empty. */
   runId: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A prompt's reference distribution. */
 export interface GetCalibrationResponse {
   /** Always set. */
   state: CalibrationState | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** Scored reference rollouts. */
 export interface FitCalibrationRequest {
   /** At least one; all of purpose REFERENCE. */
   references: ScoredRollout[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The distributions. */
 export interface FitCalibrationResponse {
   /** One a prompt. */
   states: CalibrationState[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 function createBaseCalibrateRequest(): CalibrateRequest {
@@ -83,6 +89,14 @@ export const CalibrateRequest: MessageFns<CalibrateRequest> = {
     }
     for (const v of message.states) {
       CalibrationState.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -128,7 +142,15 @@ export const CalibrateRequest: MessageFns<CalibrateRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -145,6 +167,14 @@ export const CalibrateResponse: MessageFns<CalibrateResponse> = {
   encode(message: CalibrateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.rollouts) {
       CalibratedRollout.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -174,7 +204,15 @@ export const CalibrateResponse: MessageFns<CalibrateResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -194,6 +232,14 @@ export const GetCalibrationRequest: MessageFns<GetCalibrationRequest> = {
     }
     if (message.runId !== "") {
       writer.uint32(18).string(message.runId);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -231,7 +277,15 @@ export const GetCalibrationRequest: MessageFns<GetCalibrationRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -248,6 +302,14 @@ export const GetCalibrationResponse: MessageFns<GetCalibrationResponse> = {
   encode(message: GetCalibrationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.state !== undefined) {
       CalibrationState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -277,7 +339,15 @@ export const GetCalibrationResponse: MessageFns<GetCalibrationResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -294,6 +364,14 @@ export const FitCalibrationRequest: MessageFns<FitCalibrationRequest> = {
   encode(message: FitCalibrationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.references) {
       ScoredRollout.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -323,7 +401,15 @@ export const FitCalibrationRequest: MessageFns<FitCalibrationRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -340,6 +426,14 @@ export const FitCalibrationResponse: MessageFns<FitCalibrationResponse> = {
   encode(message: FitCalibrationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.states) {
       CalibrationState.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -369,7 +463,15 @@ export const FitCalibrationResponse: MessageFns<FitCalibrationResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {

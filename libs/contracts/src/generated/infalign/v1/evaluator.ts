@@ -29,12 +29,14 @@ export interface EvaluateRequest {
   runId: string;
   /** The policy version. */
   policyVersion: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** What was measured on one prompt. */
 export interface EvaluateResponse {
   /** Always set. */
   result: EvaluationResult | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** Which frontier. */
@@ -43,6 +45,7 @@ export interface StreamFrontierRequest {
   procedure: string;
   /** The points wanted, in nats; at least one, each at least 0. */
   kls: number[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** One point of the frontier. */
@@ -51,6 +54,7 @@ export interface StreamFrontierResponse {
   kl: number;
   /** The best reachable win rate at that KL, in [0.5, 1]. */
   winRate: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 function createBaseEvaluateRequest(): EvaluateRequest {
@@ -64,6 +68,14 @@ export const EvaluateRequest: MessageFns<EvaluateRequest> = {
     }
     if (message.policyVersion !== 0) {
       writer.uint32(16).uint64(message.policyVersion);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -101,7 +113,15 @@ export const EvaluateRequest: MessageFns<EvaluateRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -118,6 +138,14 @@ export const EvaluateResponse: MessageFns<EvaluateResponse> = {
   encode(message: EvaluateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.result !== undefined) {
       EvaluationResult.encode(message.result, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -147,7 +175,15 @@ export const EvaluateResponse: MessageFns<EvaluateResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -171,6 +207,14 @@ export const StreamFrontierRequest: MessageFns<StreamFrontierRequest> = {
         writer.double(v);
       }
       writer.join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -218,7 +262,15 @@ export const StreamFrontierRequest: MessageFns<StreamFrontierRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -238,6 +290,14 @@ export const StreamFrontierResponse: MessageFns<StreamFrontierResponse> = {
     }
     if (message.winRate !== 0) {
       writer.uint32(17).double(message.winRate);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -275,7 +335,15 @@ export const StreamFrontierResponse: MessageFns<StreamFrontierResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {

@@ -30,24 +30,28 @@ export const protobufFileName = "infalign/v1/policy_sampler.proto";
 export interface SampleRequest {
   /** At least one; each at most once. */
   requests: SamplingRequest[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** One finished rollout. */
 export interface SampleResponse {
   /** Always set. */
   rollout: SampledRollout | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** Which run's versions to list. */
 export interface ListPolicyVersionsRequest {
   /** Not empty. */
   runId: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The announced versions. */
 export interface ListPolicyVersionsResponse {
   /** By ascending version. */
   versions: PolicyVersion[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 function createBaseSampleRequest(): SampleRequest {
@@ -58,6 +62,14 @@ export const SampleRequest: MessageFns<SampleRequest> = {
   encode(message: SampleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.requests) {
       SamplingRequest.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -87,7 +99,15 @@ export const SampleRequest: MessageFns<SampleRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -104,6 +124,14 @@ export const SampleResponse: MessageFns<SampleResponse> = {
   encode(message: SampleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.rollout !== undefined) {
       SampledRollout.encode(message.rollout, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -133,7 +161,15 @@ export const SampleResponse: MessageFns<SampleResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -150,6 +186,14 @@ export const ListPolicyVersionsRequest: MessageFns<ListPolicyVersionsRequest> = 
   encode(message: ListPolicyVersionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.runId !== "") {
       writer.uint32(10).string(message.runId);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -179,7 +223,15 @@ export const ListPolicyVersionsRequest: MessageFns<ListPolicyVersionsRequest> = 
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -196,6 +248,14 @@ export const ListPolicyVersionsResponse: MessageFns<ListPolicyVersionsResponse> 
   encode(message: ListPolicyVersionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.versions) {
       PolicyVersion.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -225,7 +285,15 @@ export const ListPolicyVersionsResponse: MessageFns<ListPolicyVersionsResponse> 
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {

@@ -39,48 +39,56 @@ export interface StartRunRequest {
   step: string;
   /** Where the experiment's checkpoints lie in the checkpoint store: relative, without `..`. */
   checkpoints: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The run that was started. */
 export interface StartRunResponse {
   /** Always set. */
   state: RunState | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A run to stop. */
 export interface StopRunRequest {
   /** Not empty. */
   runId: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The run that was stopped. */
 export interface StopRunResponse {
   /** Always set. */
   state: RunState | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A run to inspect. */
 export interface GetRunRequest {
   /** Not empty. */
   runId: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The run as it is. */
 export interface GetRunResponse {
   /** Always set. */
   state: RunState | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A run to follow. */
 export interface WatchRunRequest {
   /** Not empty. */
   runId: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** One iteration of a run. */
 export interface WatchRunResponse {
   /** Always set. */
   statistics: LearningStatistics | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** Where a run stands. */
@@ -95,6 +103,7 @@ export interface RunState {
   iterations: number;
   /** Whether it is worked on: neither stopped nor finished. */
   running: boolean;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** What one PPO iteration did. */
@@ -127,6 +136,7 @@ export interface LearningStatistics {
   staleness: number;
   /** Rollouts that came since the iteration before and were dropped, as too old or as already there. */
   dropped: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 function createBaseStartRunRequest(): StartRunRequest {
@@ -146,6 +156,14 @@ export const StartRunRequest: MessageFns<StartRunRequest> = {
     }
     if (message.checkpoints !== "") {
       writer.uint32(34).string(message.checkpoints);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -199,7 +217,15 @@ export const StartRunRequest: MessageFns<StartRunRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -216,6 +242,14 @@ export const StartRunResponse: MessageFns<StartRunResponse> = {
   encode(message: StartRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.state !== undefined) {
       RunState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -245,7 +279,15 @@ export const StartRunResponse: MessageFns<StartRunResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -262,6 +304,14 @@ export const StopRunRequest: MessageFns<StopRunRequest> = {
   encode(message: StopRunRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.runId !== "") {
       writer.uint32(10).string(message.runId);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -291,7 +341,15 @@ export const StopRunRequest: MessageFns<StopRunRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -308,6 +366,14 @@ export const StopRunResponse: MessageFns<StopRunResponse> = {
   encode(message: StopRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.state !== undefined) {
       RunState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -337,7 +403,15 @@ export const StopRunResponse: MessageFns<StopRunResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -354,6 +428,14 @@ export const GetRunRequest: MessageFns<GetRunRequest> = {
   encode(message: GetRunRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.runId !== "") {
       writer.uint32(10).string(message.runId);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -383,7 +465,15 @@ export const GetRunRequest: MessageFns<GetRunRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -400,6 +490,14 @@ export const GetRunResponse: MessageFns<GetRunResponse> = {
   encode(message: GetRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.state !== undefined) {
       RunState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -429,7 +527,15 @@ export const GetRunResponse: MessageFns<GetRunResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -446,6 +552,14 @@ export const WatchRunRequest: MessageFns<WatchRunRequest> = {
   encode(message: WatchRunRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.runId !== "") {
       writer.uint32(10).string(message.runId);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -475,7 +589,15 @@ export const WatchRunRequest: MessageFns<WatchRunRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -492,6 +614,14 @@ export const WatchRunResponse: MessageFns<WatchRunResponse> = {
   encode(message: WatchRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.statistics !== undefined) {
       LearningStatistics.encode(message.statistics, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -521,7 +651,15 @@ export const WatchRunResponse: MessageFns<WatchRunResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -547,6 +685,14 @@ export const RunState: MessageFns<RunState> = {
     }
     if (message.running !== false) {
       writer.uint32(32).bool(message.running);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -600,7 +746,15 @@ export const RunState: MessageFns<RunState> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -624,7 +778,7 @@ function createBaseLearningStatistics(): LearningStatistics {
     gradientNorm: 0,
     responseTokens: 0,
     staleness: 0,
-    dropped: 0,
+    dropped: 0
   };
 }
 
@@ -671,6 +825,14 @@ export const LearningStatistics: MessageFns<LearningStatistics> = {
     }
     if (message.dropped !== 0) {
       writer.uint32(112).uint32(message.dropped);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -804,7 +966,15 @@ export const LearningStatistics: MessageFns<LearningStatistics> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {

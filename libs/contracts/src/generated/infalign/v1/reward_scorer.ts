@@ -28,22 +28,26 @@ export const protobufFileName = "infalign/v1/reward_scorer.proto";
 export interface ScoreRequest {
   /** At least one. */
   rollouts: SampledRollout[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The scores, in the order of the request. */
 export interface ScoreResponse {
   /** As many as were asked for. */
   rollouts: ScoredRollout[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** Asks for the reward models. */
 export interface ListRewardModelsRequest {
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The reward models of all runs. */
 export interface ListRewardModelsResponse {
   /** Each once. */
   models: RewardModel[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A reward model that can score. */
@@ -52,6 +56,7 @@ export interface RewardModel {
   name: string;
   /** Content hash of its checkpoint, hexadecimal. */
   version: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 function createBaseScoreRequest(): ScoreRequest {
@@ -62,6 +67,14 @@ export const ScoreRequest: MessageFns<ScoreRequest> = {
   encode(message: ScoreRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.rollouts) {
       SampledRollout.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -91,7 +104,15 @@ export const ScoreRequest: MessageFns<ScoreRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -108,6 +129,14 @@ export const ScoreResponse: MessageFns<ScoreResponse> = {
   encode(message: ScoreResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.rollouts) {
       ScoredRollout.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -137,7 +166,15 @@ export const ScoreResponse: MessageFns<ScoreResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -147,11 +184,19 @@ export const ScoreResponse: MessageFns<ScoreResponse> = {
 };
 
 function createBaseListRewardModelsRequest(): ListRewardModelsRequest {
-  return {};
+  return { };
 }
 
 export const ListRewardModelsRequest: MessageFns<ListRewardModelsRequest> = {
-  encode(_: ListRewardModelsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListRewardModelsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
     return writer;
   },
 
@@ -172,7 +217,15 @@ export const ListRewardModelsRequest: MessageFns<ListRewardModelsRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -189,6 +242,14 @@ export const ListRewardModelsResponse: MessageFns<ListRewardModelsResponse> = {
   encode(message: ListRewardModelsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.models) {
       RewardModel.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -218,7 +279,15 @@ export const ListRewardModelsResponse: MessageFns<ListRewardModelsResponse> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -238,6 +307,14 @@ export const RewardModel: MessageFns<RewardModel> = {
     }
     if (message.version !== "") {
       writer.uint32(18).string(message.version);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -275,7 +352,15 @@ export const RewardModel: MessageFns<RewardModel> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {

@@ -68,6 +68,7 @@ export interface SamplingRequest {
   batchId: string;
   /** Requests of that batch; at least 1. */
   batchRequests: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** One sampled response with its log-probabilities. Records are keyed by prompt id. */
@@ -103,6 +104,7 @@ export interface SampledRollout {
   batchId: string;
   /** Rollouts of that batch; at least 1. */
   batchRollouts: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** The score of one response by one reward model. */
@@ -113,6 +115,7 @@ export interface RewardScore {
   modelVersion: string;
   /** The raw reward; finite. Its scale means nothing before calibration. */
   reward: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A rollout with its raw rewards. Records are keyed by prompt id. */
@@ -127,6 +130,7 @@ export interface ScoredRollout {
     | undefined;
   /** By the judge; set where win rates are computed from it (reference and evaluation rollouts). */
   judge: RewardScore | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /**
@@ -150,6 +154,7 @@ export interface CalibratedRollout {
   references: number;
   /** Whose reference rewards they were. */
   source: CalibrationSource;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A policy that samplers may use. Records are keyed by run id. */
@@ -172,6 +177,7 @@ export interface PolicyVersion {
   targetKl: number;
   /** Whether training is over: this is the run's result. */
   final: boolean;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A prompt's reference distribution. Records are keyed by run and prompt id; the latest is the one that holds. */
@@ -192,12 +198,14 @@ export interface CalibrationState {
   seen: number;
   /** What drift tests compare the window with, ascending: the first full window, or that of the last drift; else empty. */
   baseline: number[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A rollout that waits for references of its prompt. Records are keyed by rollout id, and removed when it leaves. */
 export interface HeldRollout {
   /** Always set. */
   scored: ScoredRollout | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** Something that people who watch the calibration want to know. Records are keyed by run and prompt id. */
@@ -214,6 +222,7 @@ export interface CalibrationEvent {
     | undefined;
   /** The reward model has changed: the references of the one before were dropped. */
   rewardModelChange?: RewardModelChange | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A drift of a prompt's reference rewards: the two-sample Kolmogorov-Smirnov test has refused that they are alike. */
@@ -226,6 +235,7 @@ export interface CalibrationDrift {
   before: number;
   /** Reference rewards since; at least 1. */
   since: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A change of the reward model that scores reference rollouts. */
@@ -236,6 +246,7 @@ export interface RewardModelChange {
   since: string;
   /** Reference rewards that were dropped. */
   dropped: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** What was measured of one policy on one prompt. Records are keyed by prompt id. */
@@ -258,6 +269,7 @@ export interface EvaluationResult {
   klK3: number;
   /** Mean number of response tokens. */
   responseTokens: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A record that a stage could not use, kept for people to look at. */
@@ -272,6 +284,7 @@ export interface DeadLetter {
   reason: string;
   /** Its bytes. */
   payload: Uint8Array;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 function createBaseSamplingRequest(): SamplingRequest {
@@ -290,7 +303,7 @@ function createBaseSamplingRequest(): SamplingRequest {
     topP: 0,
     maxResponseTokens: 0,
     batchId: "",
-    batchRequests: 0,
+    batchRequests: 0
   };
 }
 
@@ -344,6 +357,14 @@ export const SamplingRequest: MessageFns<SamplingRequest> = {
     }
     if (message.batchRequests !== 0) {
       writer.uint32(120).uint32(message.batchRequests);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -495,7 +516,15 @@ export const SamplingRequest: MessageFns<SamplingRequest> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -519,7 +548,7 @@ function createBaseSampledRollout(): SampledRollout {
     ended: false,
     temperature: 0,
     batchId: "",
-    batchRollouts: 0,
+    batchRollouts: 0
   };
 }
 
@@ -578,6 +607,14 @@ export const SampledRollout: MessageFns<SampledRollout> = {
     }
     if (message.batchRollouts !== 0) {
       writer.uint32(112).uint32(message.batchRollouts);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -741,7 +778,15 @@ export const SampledRollout: MessageFns<SampledRollout> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -764,6 +809,14 @@ export const RewardScore: MessageFns<RewardScore> = {
     }
     if (message.reward !== 0) {
       writer.uint32(25).double(message.reward);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -809,7 +862,15 @@ export const RewardScore: MessageFns<RewardScore> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -832,6 +893,14 @@ export const ScoredRollout: MessageFns<ScoredRollout> = {
     }
     if (message.judge !== undefined) {
       RewardScore.encode(message.judge, writer.uint32(26).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -877,7 +946,15 @@ export const ScoredRollout: MessageFns<ScoredRollout> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -894,7 +971,7 @@ function createBaseCalibratedRollout(): CalibratedRollout {
     transformation: "",
     calibrationVersion: 0,
     references: 0,
-    source: 0,
+    source: 0
   };
 }
 
@@ -920,6 +997,14 @@ export const CalibratedRollout: MessageFns<CalibratedRollout> = {
     }
     if (message.source !== 0) {
       writer.uint32(56).int32(message.source);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -997,7 +1082,15 @@ export const CalibratedRollout: MessageFns<CalibratedRollout> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1016,7 +1109,7 @@ function createBasePolicyVersion(): PolicyVersion {
     beta: 0,
     observedKl: 0,
     targetKl: 0,
-    final: false,
+    final: false
   };
 }
 
@@ -1048,6 +1141,14 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
     }
     if (message.final !== false) {
       writer.uint32(72).bool(message.final);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1141,7 +1242,15 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1159,7 +1268,7 @@ function createBaseCalibrationState(): CalibrationState {
     runId: "",
     window: [],
     seen: 0,
-    baseline: [],
+    baseline: []
   };
 }
 
@@ -1200,6 +1309,14 @@ export const CalibrationState: MessageFns<CalibrationState> = {
         writer.double(v);
       }
       writer.join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1315,7 +1432,15 @@ export const CalibrationState: MessageFns<CalibrationState> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1332,6 +1457,14 @@ export const HeldRollout: MessageFns<HeldRollout> = {
   encode(message: HeldRollout, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.scored !== undefined) {
       ScoredRollout.encode(message.scored, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1361,7 +1494,15 @@ export const HeldRollout: MessageFns<HeldRollout> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1371,7 +1512,13 @@ export const HeldRollout: MessageFns<HeldRollout> = {
 };
 
 function createBaseCalibrationEvent(): CalibrationEvent {
-  return { runId: "", promptId: "", calibrationVersion: 0, drift: undefined, rewardModelChange: undefined };
+  return {
+    runId: "",
+    promptId: "",
+    calibrationVersion: 0,
+    drift: undefined,
+    rewardModelChange: undefined
+  };
 }
 
 export const CalibrationEvent: MessageFns<CalibrationEvent> = {
@@ -1390,6 +1537,14 @@ export const CalibrationEvent: MessageFns<CalibrationEvent> = {
     }
     if (message.rewardModelChange !== undefined) {
       RewardModelChange.encode(message.rewardModelChange, writer.uint32(42).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1451,7 +1606,15 @@ export const CalibrationEvent: MessageFns<CalibrationEvent> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1477,6 +1640,14 @@ export const CalibrationDrift: MessageFns<CalibrationDrift> = {
     }
     if (message.since !== 0) {
       writer.uint32(32).uint32(message.since);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1530,7 +1701,15 @@ export const CalibrationDrift: MessageFns<CalibrationDrift> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1553,6 +1732,14 @@ export const RewardModelChange: MessageFns<RewardModelChange> = {
     }
     if (message.dropped !== 0) {
       writer.uint32(24).uint32(message.dropped);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1598,7 +1785,15 @@ export const RewardModelChange: MessageFns<RewardModelChange> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1617,7 +1812,7 @@ function createBaseEvaluationResult(): EvaluationResult {
     klExact: 0,
     klK1: 0,
     klK3: 0,
-    responseTokens: 0,
+    responseTokens: 0
   };
 }
 
@@ -1657,6 +1852,14 @@ export const EvaluationResult: MessageFns<EvaluationResult> = {
     }
     if (message.responseTokens !== 0) {
       writer.uint32(73).double(message.responseTokens);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1770,7 +1973,15 @@ export const EvaluationResult: MessageFns<EvaluationResult> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -1799,6 +2010,14 @@ export const DeadLetter: MessageFns<DeadLetter> = {
     }
     if (message.payload.length !== 0) {
       writer.uint32(42).bytes(message.payload);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -1860,7 +2079,15 @@ export const DeadLetter: MessageFns<DeadLetter> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {

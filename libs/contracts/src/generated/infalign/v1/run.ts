@@ -47,6 +47,7 @@ export interface Run {
   scoredFrom: number[];
   /** Offsets in `evaluation.results`, one a partition, before which there is nothing of this run. */
   evaluatedFrom: number[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 /** A checkpoint in the checkpoint store. */
@@ -55,6 +56,7 @@ export interface CheckpointReference {
   name: string;
   /** SHA-256 of its content, hexadecimal; not empty. */
   contentHash: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
 function createBaseRun(): Run {
@@ -71,7 +73,7 @@ function createBaseRun(): Run {
     learnFrom: [],
     stopped: false,
     scoredFrom: [],
-    evaluatedFrom: [],
+    evaluatedFrom: []
   };
 }
 
@@ -127,6 +129,14 @@ export const Run: MessageFns<Run> = {
         writer.uint64(v);
       }
       writer.join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -282,7 +292,15 @@ export const Run: MessageFns<Run> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
@@ -302,6 +320,14 @@ export const CheckpointReference: MessageFns<CheckpointReference> = {
     }
     if (message.contentHash !== "") {
       writer.uint32(18).string(message.contentHash);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
     }
     return writer;
   },
@@ -339,7 +365,15 @@ export const CheckpointReference: MessageFns<CheckpointReference> = {
         if ((tag & 7) === 4 || tag === 0) {
           break;
         }
-        reader.skip(tag & 7);
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
       }
       return message;
     } finally {
