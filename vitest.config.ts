@@ -8,6 +8,7 @@ export default defineConfig({
       'apps/*',
       'tools/kafka',
       'tools/chaos',
+      'tools/contracts',
       'tools/bench',
       'tools/results',
     ],

@@ -4,12 +4,16 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { root, script, step } from '../workspace/workspace.mjs';
 import { buf, generate, generated } from './buf.mjs';
+import { release, releasedImage } from './released.mjs';
 
 // `npm run contracts:check`: the contracts are well-formed, the generated code is theirs, and nothing that others may
 // rely on has been broken.
 await script(async () => {
   step('contracts: lint', () => buf(['lint']));
   step('contracts: generated code is up to date', checkGenerated);
+  step(`contracts: nothing broken since release ${release().version}`, () =>
+    buf(['breaking', '--against', releasedImage]),
+  );
   const base = baseCommit();
   if (base === undefined) process.stderr.write('contracts: no earlier version in the history to compare with\n');
   else

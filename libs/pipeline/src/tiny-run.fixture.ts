@@ -1,4 +1,4 @@
-import type { LearningStatistics } from '@infalign/contracts';
+import type { LearningStatistics, SamplingRequest } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
 import type { Experiment } from '@infalign/run-config';
 import {
@@ -7,6 +7,7 @@ import {
   stageWorker,
   topics,
   type RolloutStream,
+  type Stage,
   type Topic,
 } from '@infalign/rollout-stream';
 import { learningRun } from './learning-run.js';
@@ -28,12 +29,14 @@ export interface LeftBehind {
  * Carries out the two runs of references and a policy's, as far as they have not been, in this process.
  *
  * @param transactions stops after so many; without it, nothing is left to do in the end
+ * @param sampler what the policy-sampler's stage is replaced by
  */
 export async function carryOutRuns(
   stream: RolloutStream,
   store: CheckpointStore,
   experiment: Experiment,
   transactions = Infinity,
+  sampler = (stage: Stage<SamplingRequest>): Stage<SamplingRequest> => stage,
 ): Promise<LeftBehind> {
   for (const step of [stepNames.trainingReferences, stepNames.heldOutReferences, policyStep]) {
     await startRun(stream, store, { experiment, step, checkpoints: '' });
@@ -45,7 +48,7 @@ export async function carryOutRuns(
   const learner = await learningRun(run, { stream, store, runs });
   const evaluation = assembleEvaluation(parts);
   const workers = [
-    await stageWorker(stream, assembleSampling(parts)),
+    await stageWorker(stream, sampler(assembleSampling(parts))),
     await stageWorker(stream, assembleScoring(parts)),
     await stageWorker(stream, assembleCalibration(parts)),
     learner,
