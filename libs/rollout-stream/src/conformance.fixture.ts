@@ -84,6 +84,15 @@ export function describeRolloutStream(name: string, create: () => Promise<Stream
       expect(await stream.committed('other', input)).toEqual([0, 0, 0]);
     });
 
+    it('has nothing that waits where all has been committed, as whoever scales services by what waits has to see', async () => {
+      const member = await stream.join('group', input);
+      for (const first of [0, 4]) {
+        await stream.append(numbers(first, first + 4).map((value) => outgoing(input, value)));
+        await member.commit(home, await readMany(member, home, 4), []);
+        expect(await stream.committed('group', input)).toEqual(await stream.endOffsets(input));
+      }
+    });
+
     it('keeps records and positions when it is reopened', async () => {
       await stream.append(numbers(0, 10).map((value) => outgoing(input, value)));
       const member = await stream.join('group', input);

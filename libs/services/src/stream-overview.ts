@@ -5,7 +5,7 @@ import { openServiceParts, type StoreCredentials } from './service-parts.js';
 
 /** What is in a stream: what waits for whom, what could not be used, and how far runs are. */
 export interface StreamOverview {
-  /** Records that a group has not consumed yet; with transactions, markers count as well. */
+  /** Records that a group has not consumed yet; what a transaction that failed left at the end of a topic counts as well. */
   readonly lag: readonly { readonly group: string; readonly topic: string; readonly records: number }[];
   /** Topics that hold dead letters. */
   readonly deadLetters: readonly { readonly topic: string; readonly records: number }[];

@@ -194,7 +194,8 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
       if (consumed.length === 0) throw new Error(`Group ${group} commits nothing of ${topic.name}.`);
       feed.checkFirst(consumed);
       const records = encodeOutputs(context, outputs);
-      const offset = consumed.at(-1)!.offset + 1;
+      // Not the last record's offset + 1: the end of the transaction that wrote it would count as waiting for ever.
+      const offset = feed.position(consumed.length);
       try {
         await producer.transact(records, { groupId, topic: topicName, partition, offset });
       } catch (error) {

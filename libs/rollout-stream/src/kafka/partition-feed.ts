@@ -49,8 +49,13 @@ export interface PartitionFeed<T> {
   peek(maxRecords: number): (ConsumedRecord<T> | PoisonRecord)[];
   /** Takes the first records. @throws Error unless these are they */
   take(records: readonly RecordPosition[]): void;
-  /** Below it, everything has been taken, and is all there ever will be. */
-  position(): number;
+  /**
+   * Where to go on once so many records more have been taken: below it, everything has been taken, and is all there ever
+   * will be. It is behind the marks that transactions leave at their ends, as far as those have been fetched.
+   *
+   * @param taken default 0: where it stands
+   */
+  position(taken?: number): number;
   /** Whether these are the first records. */
   checkFirst(records: readonly RecordPosition[]): void;
   close(): void;
@@ -141,7 +146,7 @@ export function createPartitionFeed<T>(options: FeedOptions<T>): PartitionFeed<T
       }
       return batch;
     },
-    position: () => waiting[0]?.offset ?? next,
+    position: (taken = 0) => waiting[taken]?.offset ?? next,
     checkFirst,
     take(records) {
       checkFirst(records);
