@@ -9,7 +9,7 @@ import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Authorisation } from './authorisation.js';
 import type { CallContext } from './call-context.js';
 import { scorer, scorerClient, evaluator, evaluatorClient, serve, thrownBy } from './rpc.fixture.js';
-import { readTokenFile } from './token-file.js';
+import { readSecretToken, readTokenFile } from './token-file.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tokens-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -163,6 +163,12 @@ describe('a call', () => {
 });
 
 describe('a token file', () => {
+  it.each([0o400, 0o440])('may be of mode %o, as a Kubernetes pod sees its secrets', (mode) => {
+    const file = join(folder, `${mode}.token`);
+    writeFileSync(file, tokens.unknown, { mode });
+    expect(readSecretToken(file)).toBe(tokens.unknown);
+  });
+
   const hash = sha256('x');
   const entry = { name: 'n', sha256: hash, allow: ['*'] };
   writeFileSync(join(folder, 'open.token'), '5'.repeat(40), { mode: 0o644 });

@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Server, setLogger, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  Server,
+  ServerCredentials,
+  setLogger,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { InputError } from '@infalign/core';
 import { silentLogger, type Logger } from '@infalign/telemetry';
 import { authorisationInterceptor, type Authorisation } from './authorisation.js';
@@ -45,6 +51,11 @@ export interface RpcServerOptions {
   host?: string;
   /** 0 takes a free one. */
   port: number;
+  /**
+   * A second port of the same host, which answers health and nothing else, unencrypted and to anyone: for probes that speak
+   * no TLS and have no certificate, as those of Kubernetes. 0 takes a free one. None without it.
+   */
+  healthPort?: number;
   /** Without it, calls are not encrypted. */
   tls?: ServerTls;
   /** Off loopback without TLS: refused, unless this is `allow-off-loopback`. */
@@ -63,6 +74,8 @@ export interface RpcServer {
   /** Where clients on this machine reach it, as `host:port`. */
   readonly address: string;
   readonly port: number;
+  /** Where there is a port for health alone. */
+  readonly healthPort?: number;
   /** What health says of a service from now on. */
   setServing(service: string, serving: boolean): void;
   /**
@@ -71,6 +84,9 @@ export interface RpcServer {
    */
   drain(graceMs: number): Promise<void>;
 }
+
+/** What the port of health alone takes on: whoever can reach it may call it. */
+const healthLimits: RpcServerLimits = { ...defaultLimits, maxMessageBytes: 4096, maxCallsPerConnection: 16 };
 
 /** After an abort, answers have so long to be sent. */
 const lastWordsMs = 500;
@@ -110,7 +126,21 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   }
   standard.addTo(server);
   const boundPort = await bind(server, host, port, credentials);
-  logger.info({ host, port: boundPort, services: services.map(({ name }) => name) }, 'listening');
+  const health = options.healthPort === undefined ? undefined : new Server(channelOptions(healthLimits));
+  let healthPort: number | undefined;
+  if (health) {
+    standard.addHealthTo(health);
+    try {
+      healthPort = await bind(health, host, options.healthPort!, ServerCredentials.createInsecure());
+    } catch (error) {
+      server.forceShutdown();
+      throw error;
+    }
+  }
+  logger.info(
+    { host, port: boundPort, ...(health && { healthPort }), services: services.map(({ name }) => name) },
+    'listening',
+  );
 
   let drained: Promise<void> | undefined;
   async function drain(graceMs: number): Promise<void> {
@@ -125,11 +155,17 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
       await within(lastWordsMs, ended);
     }
     server.forceShutdown();
+    if (health) {
+      // Until here, probes are told what is going on.
+      await within(lastWordsMs, new Promise<void>((resolve) => health.tryShutdown(() => resolve())));
+      health.forceShutdown();
+    }
     logger.info({}, 'drained');
   }
   return {
     address: hostAndPort(host, boundPort),
     port: boundPort,
+    ...(healthPort !== undefined && { healthPort }),
     setServing: (service, serving) => standard.setServing(service, serving),
     drain: (graceMs) => (drained ??= drain(graceMs)),
   };

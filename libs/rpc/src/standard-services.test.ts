@@ -1,8 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Client, credentials, makeGenericClientConstructor } from '@grpc/grpc-js';
+import { RewardScorerServiceService } from '@infalign/contracts';
 import { service as healthDefinition } from 'grpc-health-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { makeAuthority } from './certificates.fixture.js';
+import { createRpcClient } from './client.js';
 import { bytesField, wireFields } from './protobuf-wire.js';
-import { evaluator, scorer, serve, signalled } from './rpc.fixture.js';
+import { noRetry } from './retry.js';
+import { evaluator, scorer, serve, signalled, thrownBy } from './rpc.fixture.js';
 
 const scorerName = 'infalign.v1.RewardScorerService';
 const evaluatorName = 'infalign.v1.EvaluatorService';
@@ -74,6 +81,49 @@ describe('health', () => {
     await server.drain(3_600_000);
     await ended.promise;
     expect(seen).toEqual(['SERVING', 'NOT_SERVING', 'SERVING', 'NOT_SERVING']);
+  });
+
+  it('has a port of its own for probes that have neither certificate nor token, where nothing else is served', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'health-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const authority = makeAuthority(folder, 'authority');
+    const begun = signalled();
+    const release = signalled();
+    const service = scorer({
+      listRewardModels: async () => {
+        begun.resolve();
+        await release.promise;
+        return { models: [] };
+      },
+    });
+    const tls = { ...authority.issue('server'), clientCaFile: authority.caFile };
+    const server = await serve({ services: [service], tls, healthPort: 0 });
+    const address = `127.0.0.1:${server.healthPort}`;
+    const { check } = healthClient(address);
+    expect(await check('')).toBe('SERVING');
+    expect(await check(scorerName)).toBe('SERVING');
+    const plain = createRpcClient(RewardScorerServiceService, { address, retry: noRetry });
+    onTestFinished(() => plain.close());
+    expect(await thrownBy(plain.listRewardModels({}))).toMatchObject({ code: 'UNIMPLEMENTED' });
+    // Probes see a service that drains until the last call has ended.
+    const certified = { caFile: authority.caFile, ...authority.issue('client') };
+    const client = createRpcClient(RewardScorerServiceService, { address: server.address, tls: certified });
+    onTestFinished(() => client.close());
+    const running = client.listRewardModels({});
+    await begun.promise;
+    const drained = server.drain(60_000);
+    expect(await check('')).toBe('NOT_SERVING');
+    release.resolve();
+    await running;
+    await drained;
+    expect(await check('')).toMatch('UNAVAILABLE');
+  });
+
+  it('refuses to share that port with another server', async () => {
+    const first = await serve({ services: [scorer()], healthPort: 0 });
+    await expect(serve({ services: [scorer()], healthPort: first.healthPort! })).rejects.toThrow(
+      `127.0.0.1:${first.healthPort}: cannot listen there`,
+    );
   });
 });
 

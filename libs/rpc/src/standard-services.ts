@@ -13,6 +13,8 @@ interface ServiceRegistry {
 /** gRPC's own services beside ours: health and reflection. */
 export interface StandardServices {
   addTo(server: ServiceRegistry): void;
+  /** Adds the same health, and nothing else, to a server for probes. */
+  addHealthTo(server: ServiceRegistry): void;
   setServing(service: string, serving: boolean): void;
   /** Tells all watchers that nothing is served any more, and ends their calls, which would otherwise never end. */
   end(): void;
@@ -32,15 +34,16 @@ export function standardServices(names: readonly string[], serving: boolean): St
   };
   publish();
   const open = new Set<EndlessCall>();
+  const tracked = (server: ServiceRegistry): ServiceRegistry => ({
+    addService: (definition, implementation) =>
+      server.addService(definition, trackStreams(withShortDetails(implementation), open)),
+  });
   return {
     addTo(server) {
-      const registry: ServiceRegistry = {
-        addService: (definition, implementation) =>
-          server.addService(definition, trackStreams(withShortDetails(implementation), open)),
-      };
-      health.addToServer(registry);
-      reflection(names).addToServer(registry);
+      health.addToServer(tracked(server));
+      reflection(names).addToServer(tracked(server));
     },
+    addHealthTo: (server) => health.addToServer(tracked(server)),
     setServing(service, state) {
       if (!states.has(service)) throw new TypeError(`${service} is none of ${names.join(', ')}`);
       states.set(service, state);

@@ -83,6 +83,14 @@ export const servicesSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('The address of this machine that services listen on.'),
       plaintext,
+      health_port: z
+        .int()
+        .min(0)
+        .max(65_535)
+        .exactOptional()
+        .describe(
+          'A second port, which answers gRPC health alone, unencrypted: for probes that speak no TLS. One service a host can have it.',
+        ),
       tls: z
         .strictObject({
           certificate_file: z.string().min(1).describe("The services' certificate (PEM)."),

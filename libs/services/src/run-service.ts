@@ -34,6 +34,7 @@ export async function runService(service: Service, options: RunServiceOptions): 
       host: rpc.host,
       port: options.port ?? services.services[service.name].port,
       plaintext: rpc.plaintext,
+      ...(rpc.healthPort !== undefined && { healthPort: rpc.healthPort }),
       ...(rpc.tls && { tls: rpc.tls }),
       ...(rpc.tokensFile !== undefined && { authorisation: { tokenFile: rpc.tokensFile } }),
       limits: { maxMessageBytes: rpc.maxMessageMib * 2 ** 20, maxRunningCalls: rpc.maxRunningCalls },
