@@ -12,6 +12,7 @@ import { statusCommand } from './commands/status.js';
 import { superviseCommand } from './commands/supervise.js';
 import { tailCommand } from './commands/tail.js';
 import { theoryCommand } from './commands/theory.js';
+import { topicsCommand } from './commands/topics.js';
 import { upCommand } from './commands/up.js';
 import { winRateCommand } from './commands/win-rate.js';
 import { Interruption } from './interruption.js';
@@ -29,6 +30,7 @@ const COMMANDS: readonly (() => Command)[] = [
   calibrateCommand,
   winRateCommand,
   upCommand,
+  topicsCommand,
   statusCommand,
   tailCommand,
   replayCommand,

@@ -156,6 +156,27 @@ describe.skipIf(!availability.ok)('services on one machine', { timeout: 600_000 
     expect((await infalign('tail', 'no.such.topic', '--services', services)).stderr).toContain('there is no topic');
   });
 
+  it('have topics that can be made before any service is there, and are checked', async () => {
+    const ofTwo = folder.write(
+      'two.yaml',
+      readFileSync(services, 'utf8').replace('partitions: 6', "partitions: 2\n  prefix: 'made-before.'"),
+    );
+    for (const attempt of ['made', 'found']) {
+      const made = await infalign('topics', '--services', ofTwo, '--json');
+      expect(made, attempt).toMatchObject({ code: 0 });
+      const { partitions, topics } = JSON.parse(made.stdout) as { partitions: number; topics: string[] };
+      expect(partitions).toBe(2);
+      expect(topics).toContain('made-before.rollout.scored.dead-letter');
+      expect(topics).toHaveLength(20);
+    }
+    expect((await infalign('tail', 'rollout.scored', '--no-follow', '--services', ofTwo)).code).toBe(0);
+    const ofThree = folder.write('three.yaml', readFileSync(ofTwo, 'utf8').replace('partitions: 2', 'partitions: 3'));
+    const refused = await infalign('topics', '--services', ofThree);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain('the topics have 2 partitions');
+    expect(refused.stderr).toContain('set stream.partitions: 2');
+  });
+
   it('refuse an experiment with another number of partitions, saying what to set', async () => {
     const other = folder.write('other.yaml', readFileSync(file, 'utf8').replace('partitions: 6', 'partitions: 4'));
     const outcome = await infalign(
