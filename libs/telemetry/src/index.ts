@@ -6,3 +6,14 @@ export {
   type LoggerOptions,
   type LogLevel,
 } from './logger.js';
+export {
+  attributes,
+  metricDefinition,
+  metrics,
+  prometheusLabel,
+  prometheusName,
+  type AttributeName,
+  type MetricDefinition,
+  type MetricName,
+  type RecordingService,
+} from './metrics.js';
