@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
  */
 export default defineConfig({
   resolve: { conditions: ['@infalign/source'] },
-  ssr: { resolve: { conditions: ['@infalign/source', 'module', 'node', 'default'] } },
+  ssr: { resolve: { conditions: ['@infalign/source', 'node', 'default'] } },
   test: {
     pool: 'forks',
     include: ['src/**/*.test.ts'],

@@ -17,3 +17,14 @@ export {
   type MetricName,
   type RecordingService,
 } from './metrics.js';
+export { openTelemetry, type OpenTelemetry, type TelemetryOptions } from './open-telemetry.js';
+export {
+  silentTelemetry,
+  type AttributesOf,
+  type Observation,
+  type ObservedMetric,
+  type RecordedMetric,
+  type SpanOptions,
+  type Telemetry,
+} from './telemetry.js';
+export { activeSpan, isSampled, withinSpan, type TraceSpan } from './trace-span.js';

@@ -2,13 +2,17 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { createLogger, silentLogger, type Logger, type LogLevel } from './logger.js';
 
-function recorded(level: LogLevel = 'debug'): {
+function recorded(
+  level: LogLevel = 'debug',
+  content?: boolean,
+): {
   logger: Logger;
   lines: () => Record<string, unknown>[];
   text: () => string;
 } {
   let text = '';
-  const logger = createLogger({ service: 'calibrator', level, destination: { write: (line) => void (text += line) } });
+  const destination = { write: (line: string) => void (text += line) };
+  const logger = createLogger({ service: 'calibrator', level, destination, ...(content !== undefined && { content }) });
   const lines = () =>
     text
       .split('\n')
@@ -88,6 +92,26 @@ describe('the log', () => {
       }),
       expect.objectContaining(hidden),
     ]);
+  });
+
+  it('shows prompts and responses where it is asked for, at any depth and in children, and secrets not even then', () => {
+    const { logger, lines } = recorded('info', true);
+    const content = {
+      promptTokens: [1, 2],
+      response: 'yes',
+      a: [{ text: 'x' }],
+      err: Object.assign(new Error('e'), { text: 'x' }),
+    };
+    logger.child({ prompt: 'Who?' }).info({ ...content, token: 'hunter2', note: 'Bearer hunter2' }, 'm');
+    expect(lines()[0]).toMatchObject({
+      prompt: 'Who?',
+      promptTokens: [1, 2],
+      response: 'yes',
+      a: [{ text: 'x' }],
+      err: { text: 'x' },
+      token: '[redacted]',
+      note: 'Bearer [redacted]',
+    });
   });
 
   it('shows counts of tokens, ids and paths, which are no secrets', () => {

@@ -1,5 +1,6 @@
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 import { redacted } from './redact.js';
+import { activeSpan } from './trace-span.js';
 
 /** Levels, from what is read only when looking for a fault to what needs a person. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -23,16 +24,19 @@ export interface LoggerOptions {
   service: string;
   /** The least level that is written. */
   level: LogLevel;
+  /** Whether prompts and responses may be shown, where they are logged; default false. */
+  content?: boolean;
   /** Gets every line, with its line end. Default: standard error, written before the call returns. */
   destination?: DestinationStream;
 }
 
 /**
- * A logger that writes one JSON object a line: `level`, `time` (ISO 8601), `service`, `message` and the fields given.
+ * A logger that writes one JSON object a line: `level`, `time` (ISO 8601), `service`, `message` and the fields given; within
+ * a span, its `trace_id` and `span_id` too.
  *
- * Secrets and the text of prompts and responses never appear: see {@link redacted}.
+ * Secrets never appear, and the text of prompts and responses only where it is asked for: see {@link redacted}.
  */
-export function createLogger({ service, level, destination }: LoggerOptions): Logger {
+export function createLogger({ service, level, content = false, destination }: LoggerOptions): Logger {
   return redacting(
     pino(
       {
@@ -41,22 +45,31 @@ export function createLogger({ service, level, destination }: LoggerOptions): Lo
         messageKey: 'message',
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: { level: (label) => ({ level: label }) },
+        mixin: traceFields,
         // Errors have been made plain by then.
         serializers: { err: (value: unknown) => value },
       },
       destination ?? pino.destination({ fd: 2, sync: true }),
     ),
+    content,
   );
 }
 
+/** As OpenTelemetry names them in logs of other formats. */
+function traceFields(): LogFields {
+  const span = activeSpan();
+  return span ? { trace_id: span.traceId, span_id: span.spanId } : {};
+}
+
 /** Children of pino's loggers do not inherit its formatters, so redaction stands before pino. */
-function redacting(target: PinoLogger): Logger {
+function redacting(target: PinoLogger, content: boolean): Logger {
+  const shown = (fields: LogFields): LogFields => redacted(fields, content);
   return {
-    debug: (fields, message) => target.isLevelEnabled('debug') && target.debug(redacted(fields), message),
-    info: (fields, message) => target.isLevelEnabled('info') && target.info(redacted(fields), message),
-    warn: (fields, message) => target.isLevelEnabled('warn') && target.warn(redacted(fields), message),
-    error: (fields, message) => target.isLevelEnabled('error') && target.error(redacted(fields), message),
-    child: (fields) => redacting(target.child(redacted(fields))),
+    debug: (fields, message) => target.isLevelEnabled('debug') && target.debug(shown(fields), message),
+    info: (fields, message) => target.isLevelEnabled('info') && target.info(shown(fields), message),
+    warn: (fields, message) => target.isLevelEnabled('warn') && target.warn(shown(fields), message),
+    error: (fields, message) => target.isLevelEnabled('error') && target.error(shown(fields), message),
+    child: (fields) => redacting(target.child(shown(fields)), content),
   };
 }
 

@@ -288,7 +288,7 @@ export const metrics = {
     services: ['policy-sampler', 'reward-scorer', 'ppo-learner', 'evaluator'],
     buckets: seconds,
   },
-  'infalign.checkpoint.bytes': {
+  'infalign.checkpoint.io': {
     kind: 'counter',
     unit: 'By',
     description: 'Bytes of the files of checkpoints that were published or read.',

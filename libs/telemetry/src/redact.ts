@@ -11,24 +11,32 @@ const mark = '[redacted]';
 const maxDepth = 6;
 
 /**
- * A copy of log fields without secrets and without content.
+ * A copy of log fields without secrets, and without content unless it is asked for.
  *
  * Under a name such as `token`, `password`, `apiKey` or `authorization`, and under `prompt`, `response`, `text` or
  * `promptTokens`, every value but a number or a truth value is replaced. In any text, `Bearer …` and the user part of a
  * URL are replaced. Errors become `{type, message, stack, …}` with their causes.
+ *
+ * @param content whether what stands under `prompt`, `response`, `text` or `promptTokens` is shown
  */
-export function redacted(fields: Record<string, unknown>): Record<string, unknown> {
-  return plainObject(fields, 0);
+export function redacted(fields: Readonly<Record<string, unknown>>, content: boolean): Record<string, unknown> {
+  return plainObject(fields, { depth: 0, content });
 }
 
-function plainObject(fields: object, depth: number): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, plainField(name, value, depth)]));
+/** Where in a structure we are, and whether content is shown. */
+interface Place {
+  readonly depth: number;
+  readonly content: boolean;
 }
 
-function plainField(name: string, value: unknown, depth: number): unknown {
+function plainObject(fields: object, place: Place): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, plainField(name, value, place)]));
+}
+
+function plainField(name: string, value: unknown, place: Place): unknown {
   const harmless = value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean';
-  if (!harmless && (secretNames.test(snake(name)) || contentNames.test(name))) return mark;
-  return plain(value, depth);
+  if (!harmless && (secretNames.test(snake(name)) || (!place.content && contentNames.test(name)))) return mark;
+  return plain(value, place);
 }
 
 /** `authToken` → `auth_token`, so that a name's last word can be matched. */
@@ -36,26 +44,27 @@ function snake(name: string): string {
   return name.replace(/([a-z0-9])([A-Z])/g, '$1_$2');
 }
 
-function plain(value: unknown, depth: number): unknown {
+function plain(value: unknown, place: Place): unknown {
   if (typeof value === 'string') return scrubbed(value);
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Date) return value.toISOString();
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  if (depth >= maxDepth) return '[deeper]';
-  if (value instanceof Error) return plainError(value, depth + 1);
-  if (Array.isArray(value)) return value.map((item) => plain(item, depth + 1));
-  return plainObject(value, depth + 1);
+  if (place.depth >= maxDepth) return '[deeper]';
+  const below = { ...place, depth: place.depth + 1 };
+  if (value instanceof Error) return plainError(value, below);
+  if (Array.isArray(value)) return value.map((item) => plain(item, below));
+  return plainObject(value, below);
 }
 
-function plainError(error: Error, depth: number): Record<string, unknown> {
+function plainError(error: Error, place: Place): Record<string, unknown> {
   const { name, message, stack, cause } = error;
   return {
-    ...plainObject(error, depth),
+    ...plainObject(error, place),
     type: name,
     message: scrubbed(message),
     stack: scrubbed(stack ?? ''),
-    ...(cause === undefined ? {} : { cause: plain(cause, depth) }),
+    ...(cause === undefined ? {} : { cause: plain(cause, place) }),
   };
 }
 
