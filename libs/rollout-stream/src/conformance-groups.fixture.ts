@@ -3,7 +3,7 @@ import { all, copies, numbers, readMany, spread, values } from './conformance-to
 import { PartitionLost, type GroupMember, type RolloutStream } from './rollout-stream.js';
 import { serveStage } from './serve.js';
 import type { Stage } from './stage.js';
-import { outgoing } from './topic.js';
+import { outgoing, partitionOf } from './topic.js';
 
 /** What several members of one group can rely on. */
 export function describeGroups(stream: () => RolloutStream): void {
@@ -41,6 +41,32 @@ export function describeGroups(stream: () => RolloutStream): void {
     await expect(first.commit(moved, read[moved]!, [outgoing(copies, 2)])).rejects.toThrow(PartitionLost);
     expect(values(await readMany(first, moved, 1))).toEqual(values(read[moved]!).slice(3));
     expect(await all(stream(), copies)).toEqual([1]);
+  });
+
+  it('tells how many records a member has still to consume in each of its partitions', async () => {
+    const member = await stream().join('group', spread);
+    expect([...(await member.lag())]).toEqual([0, 1, 2].map((partition) => [partition, 0]));
+    await stream().append(numbers(0, 60).map((value) => outgoing(spread, value)));
+    const read = await Promise.all([0, 1, 2].map((partition) => readMany(member, partition, 4)));
+    const before = await member.lag();
+    await member.commit(1, read[1]!.slice(0, 3), []);
+    const after = await member.lag();
+    expect(after.get(1)).toBe(before.get(1)! - 3);
+    expect(after.get(2)).toBe(before.get(2));
+    let counted = 0;
+    for (const partition of [0, 1, 2]) {
+      const mine = numbers(0, 60).filter((value) => partitionOf(spread, value, 3) === partition).length;
+      // The end of the transaction that appended them may count.
+      expect(before.get(partition)! - mine, `partition ${partition}`).toBeLessThanOrEqual(1);
+      expect(before.get(partition)!).toBeGreaterThanOrEqual(mine);
+      await member.commit(partition, await readMany(member, partition, mine - (partition === 1 ? 3 : 0)), []);
+      counted += mine;
+    }
+    expect(counted).toBe(60);
+    // What comes after the last record is passed when it has been fetched.
+    while ([...(await member.lag()).values()].some((records) => records > 0)) await member.changed(100);
+    await member.leave();
+    expect((await member.lag()).size).toBe(0);
   });
 
   it('wakes a member for records and for partitions', async () => {

@@ -164,6 +164,12 @@ function embeddedStream(log: EmbeddedLog, partitions: number): RolloutStream {
         }),
       changed: (timeoutMs, partition) =>
         (partition === undefined ? member.any : member.ofPartition[partition]!).wait(timeoutMs),
+      lag: () =>
+        attempt(() => {
+          const behind = (partition: number): number =>
+            log.endOffset(topic, partition) - log.position(groupName, topic, partition);
+          return new Map(member.assigned.map((partition) => [partition, Math.max(0, behind(partition))]));
+        }),
       leave: () =>
         attempt(() => {
           unlisten();

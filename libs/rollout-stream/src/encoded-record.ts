@@ -15,27 +15,34 @@ export interface EncodedRecord {
   readonly key: string;
   /** Nothing where it says that there is no record of this key any more. */
   readonly payload: Uint8Array | undefined;
+  /** The W3C trace context that it belongs to. */
+  readonly trace: string | undefined;
 }
 
 /** A record that its topic does not take: it is not valid, or too large. */
 export class InvalidRecord extends InputError {}
 
 /** @throws InvalidRecord if a record is not a valid one of its topic */
-export function encodeRecord({ topic, value, removes }: OutgoingRecord, partitions: number): EncodedRecord {
+export function encodeRecord({ topic, value, removes, trace }: OutgoingRecord, partitions: number): EncodedRecord {
   try {
     const payload = removes ? undefined : topic.codec.encode(value);
-    return { topic, partition: partitionOf(topic, value, partitions), key: topic.key(value), payload };
+    return { topic, partition: partitionOf(topic, value, partitions), key: topic.key(value), payload, trace };
   } catch (error) {
     throw new InvalidRecord(`A record for ${topic.name} is not valid: ${messageOf(error)}`, { cause: error });
   }
 }
 
 /** The record in these bytes, or why there is none. */
-export function decodeRecord<T>(position: RecordPosition<T>, payload: Buffer): ConsumedRecord<T> | PoisonRecord {
+export function decodeRecord<T>(
+  position: RecordPosition<T>,
+  payload: Buffer,
+  trace?: string,
+): ConsumedRecord<T> | PoisonRecord {
+  const traced = trace === undefined ? undefined : { trace };
   try {
-    return { ...position, value: position.topic.codec.decode(payload) };
+    return { ...position, value: position.topic.codec.decode(payload), ...traced };
   } catch (error) {
-    return { ...position, topic: position.topic as Topic, reason: messageOf(error), payload };
+    return { ...position, topic: position.topic as Topic, reason: messageOf(error), payload, ...traced };
   }
 }
 

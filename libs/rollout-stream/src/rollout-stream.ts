@@ -101,6 +101,12 @@ export interface GroupMember<T = unknown> {
    */
   changed(timeoutMs: number, partition?: number): Promise<void>;
 
+  /**
+   * By partition that this member owns, how many records it has still to consume: 0 if none; where there are any, what
+   * stands between records (the ends of transactions) may count as well.
+   */
+  lag(): Promise<ReadonlyMap<number, number>>;
+
   /** Leaves the group: its partitions go to the other members. */
   leave(): Promise<void>;
 }

@@ -29,6 +29,8 @@ export interface RecordPosition<T = unknown> {
 /** A record as it was read. */
 export interface ConsumedRecord<T = unknown> extends RecordPosition<T> {
   readonly value: T;
+  /** The W3C trace context that it came with; it is no part of the record, and not every stream carries it. */
+  readonly trace?: string;
 }
 
 /** A record that could not be decoded. */
@@ -37,6 +39,8 @@ export interface PoisonRecord extends RecordPosition {
   readonly reason: string;
   /** Its bytes. */
   readonly payload: Uint8Array;
+  /** As for {@link ConsumedRecord}. */
+  readonly trace?: string;
 }
 
 /** A record to append; made by {@link outgoing} and {@link removal}, which see to it that topic and value agree. */
@@ -45,6 +49,8 @@ export interface OutgoingRecord {
   readonly value: unknown;
   /** Whether it says that there is no record of this key any more, in a compacted topic. */
   readonly removes: boolean;
+  /** The W3C trace context to send with it, beside the record, where the stream carries it. */
+  readonly trace?: string;
 }
 
 /** A record to append to a topic. */

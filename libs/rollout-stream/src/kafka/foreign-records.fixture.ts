@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InputError } from '@infalign/core';
-import { CompressionTypes, Partitioners, type Message } from 'kafkajs';
+import kafkajs, { CompressionTypes, Partitioners, type Message } from 'kafkajs';
+import { decompressFrameSync } from 'lz4-napi';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KafkaCluster } from '../../../../tools/kafka/index.mjs';
 import { all, input, latest, numbers, readMany, spread, values } from '../conformance-topics.fixture.js';
@@ -11,6 +12,8 @@ import { foreignClient, withAdmin } from './foreign-client.fixture.js';
 import { testOptions } from './kafka-cluster.fixture.js';
 import { openKafkaStream } from './kafka-stream.js';
 import type { KafkaStreamOptions } from './options.js';
+
+const { CompressionCodecs } = kafkajs;
 
 /** What other clients and the brokers themselves do to records. */
 export function describeForeignRecords(cluster: () => KafkaCluster): void {
@@ -84,6 +87,42 @@ export function describeForeignRecords(cluster: () => KafkaCluster): void {
       const read = await readMany(member, home, 403);
       expect(values(read)).toEqual([...numbers(0, 200), ...numbers(0, 200), 7, 0]);
       expect(read.filter(isPoison).map(({ payload }) => [...payload])).toEqual([[0xff, 0xfe]]);
+    });
+
+    it('carry their trace contexts in the header that others know, also through transactions of stages', async () => {
+      const context = (span: number): string => `00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b${span}-01`;
+      const client = foreignClient(cluster());
+      const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+      await producer.connect();
+      const headers = { before: 'x', traceparent: context(0), 'traceparent-of-another': 'y' };
+      await producer.send({ topic: nameOf(input), messages: [{ ...message(1), headers }, message(2)] });
+      await producer.disconnect();
+      const member = await stream.join('group', input);
+      const read = await readMany(member, home, 2);
+      expect(read.map(({ trace }) => trace)).toEqual([context(0), undefined]);
+      await member.commit(home, read, [{ ...outgoing(spread, 8), trace: context(1) }, outgoing(spread, 9)]);
+      CompressionCodecs[CompressionTypes.LZ4] = () => ({
+        compress: () => Promise.reject(new Error('is only to be read')),
+        decompress: (bytes: Buffer) => Promise.resolve(decompressFrameSync(bytes)),
+      });
+      const consumer = client.consumer({ groupId: `${options.prefix}foreign`, retry: { initialRetryTime: 5 } });
+      await consumer.connect();
+      await consumer.subscribe({ topic: nameOf(spread), fromBeginning: true });
+      const seen = new Map<string, string>();
+      await consumer.run({
+        eachMessage: async ({ message: { value, headers: own } }) => {
+          seen.set(
+            String(value),
+            JSON.stringify(own, (_, each: unknown) => (Buffer.isBuffer(each) ? 'bytes' : each)),
+          );
+          seen.set(`${String(value)}/traceparent`, String(own?.['traceparent']));
+          await Promise.resolve();
+        },
+      });
+      while (seen.size < 4) await sleep(50);
+      await consumer.disconnect();
+      expect(seen.get('8/traceparent')).toBe(context(1));
+      expect(seen.get('9')).toBe('{}');
     });
 
     it('that the brokers have compacted away leave nothing to wait for', async () => {

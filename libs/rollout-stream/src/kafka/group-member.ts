@@ -226,6 +226,17 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
       if (failure) throw failure.error;
     },
 
+    async lag() {
+      const open = [...claims.values()].flatMap(({ partition, open: opened }) =>
+        opened ? [{ partition, feed: opened.feed }] : [],
+      );
+      const which = open.map(({ partition }) => partition);
+      const ends = await endsOf(network, topicName, which, 'last', { signal: context.signal, onTrouble });
+      return new Map(
+        open.map(({ partition, feed }, index) => [partition, Math.max(0, ends[index]! - feed.position())]),
+      );
+    },
+
     async leave() {
       context.signal.removeEventListener('abort', end);
       end();

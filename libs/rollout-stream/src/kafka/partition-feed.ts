@@ -95,10 +95,10 @@ export function createPartitionFeed<T>(options: FeedOptions<T>): PartitionFeed<T
       const before = next;
       // Where nothing was found, nothing can come any more before the last stable offset: the rest has been compacted away.
       next = fetched.next > before ? fetched.next : Math.max(before, fetched.lastStableOffset);
-      for (const { offset, value } of fetched.records) {
+      for (const { offset, value, trace } of fetched.records) {
         // A removal is nothing to read.
         if (!value) continue;
-        waiting.push({ offset, value, decoded: undefined });
+        waiting.push({ offset, value, trace, decoded: undefined });
         bytes += value.length;
       }
       if (next > before) onChange();
@@ -140,7 +140,7 @@ export function createPartitionFeed<T>(options: FeedOptions<T>): PartitionFeed<T
       let decodable = 0;
       for (const entry of waiting) {
         if (decodable === maxRecords || (decodable === 0 && batch.length === maxRecords)) break;
-        entry.decoded ??= decodeRecord({ topic, partition, offset: entry.offset }, entry.value);
+        entry.decoded ??= decodeRecord({ topic, partition, offset: entry.offset }, entry.value, entry.trace);
         if (!isPoison(entry.decoded)) decodable++;
         batch.push(entry.decoded);
       }
@@ -164,5 +164,6 @@ export function createPartitionFeed<T>(options: FeedOptions<T>): PartitionFeed<T
 interface Waiting<T> {
   readonly offset: number;
   readonly value: Buffer;
+  readonly trace: string | undefined;
   decoded: ConsumedRecord<T> | PoisonRecord | undefined;
 }

@@ -46,7 +46,11 @@ describe('a record batch', () => {
     fc.assert(
       fc.property(
         fc.array(
-          fc.record({ key: fc.string(), value: fc.option(fc.uint8Array({ maxLength: 300 }), { nil: undefined }) }),
+          fc.record({
+            key: fc.string(),
+            value: fc.option(fc.uint8Array({ maxLength: 300 }), { nil: undefined }),
+            trace: fc.option(fc.stringMatching(/^[0-9a-f-]{1,200}$/), { nil: undefined }),
+          }),
           {
             minLength: 1,
             maxLength: 200,
@@ -63,6 +67,7 @@ describe('a record batch', () => {
           expect(decoded.records.map(({ value }) => value && [...value])).toEqual(
             records.map(({ value }) => value && [...value]),
           );
+          expect(decoded.records.map(({ trace }) => trace)).toEqual(records.map(({ trace }) => trace));
         },
       ),
       { numRuns: 200, seed: 1 },

@@ -33,7 +33,12 @@ export interface RecordContent {
   readonly key: string;
   /** Nothing: the key has no record any more. */
   readonly value: Uint8Array | undefined;
+  /** The W3C trace context that it belongs to, in the header that OpenTelemetry names. */
+  readonly trace?: string | undefined;
 }
+
+/** The header of the W3C trace context. */
+const traceHeader = Buffer.from('traceparent');
 
 /** Who writes a batch, and where it stands among what it has written to the partition. */
 export interface BatchOrigin {
@@ -46,7 +51,7 @@ export interface BatchOrigin {
 /** A transactional batch, compressed with LZ4 where that makes it smaller, to be sent as it is. */
 export function encodeBatch(records: readonly RecordContent[], origin: BatchOrigin): Buffer {
   const keys = records.map(({ key }) => Buffer.from(key));
-  const bodies = records.map(({ value }, index) => {
+  const bodies = records.map(({ value, trace }, index) => {
     const key = keys[index]!;
     // One byte each: attributes, the difference of timestamps, and how many headers there are.
     return (
@@ -55,12 +60,15 @@ export function encodeBatch(records: readonly RecordContent[], origin: BatchOrig
       varintSize(key.length) +
       key.length +
       varintSize(value?.length ?? -1) +
-      (value?.length ?? 0)
+      (value?.length ?? 0) +
+      (trace === undefined
+        ? 0
+        : varintSize(traceHeader.length) + traceHeader.length + varintSize(trace.length) + trace.length)
     );
   });
   const plain = Buffer.allocUnsafe(bodies.reduce((sum, body) => sum + varintSize(body) + body, 0));
   let at = 0;
-  records.forEach(({ value }, index) => {
+  records.forEach(({ value, trace }, index) => {
     const key = keys[index]!;
     at = writeVarint(plain, at, bodies[index]!);
     plain[at++] = 0;
@@ -71,7 +79,12 @@ export function encodeBatch(records: readonly RecordContent[], origin: BatchOrig
     at = writeVarint(plain, at + key.length, value?.length ?? -1);
     if (value) plain.set(value, at);
     at += value?.length ?? 0;
-    plain[at++] = 0;
+    at = writeVarint(plain, at, trace === undefined ? 0 : 1);
+    if (trace === undefined) return;
+    at = writeVarint(plain, at, traceHeader.length);
+    plain.set(traceHeader, at);
+    at = writeVarint(plain, at + traceHeader.length, trace.length);
+    at += plain.write(trace, at, 'latin1');
   });
   const compressed = smaller(plain);
   const contents = compressed ?? plain;
@@ -110,6 +123,8 @@ export interface FetchedRecord {
   readonly key: Buffer | undefined;
   /** Nothing: the key has no record any more. */
   readonly value: Buffer | undefined;
+  /** The W3C trace context in its header, as it stands there; nothing where there is none. */
+  readonly trace: string | undefined;
 }
 
 /** What was fetched of one partition. */
@@ -176,10 +191,20 @@ function decodeRecords(batch: Buffer, baseOffset: number, into: FetchedRecord[])
     const offset = baseOffset + readVarint(input);
     const key = readBytes(input);
     const value = readBytes(input);
-    into.push({ offset, key, value });
-    // Headers are of no concern.
+    into.push({ offset, key, value, trace: readTrace(input) });
+    // Other headers are of no concern.
     input.at = end;
   }
+}
+
+/** The value of the header of the trace context, if there is one. */
+function readTrace(input: Input): string | undefined {
+  for (let left = readVarint(input); left > 0; left--) {
+    const name = readBytes(input);
+    const value = readBytes(input);
+    if (value && name?.equals(traceHeader)) return value.toString('latin1');
+  }
+  return undefined;
 }
 
 function decompressed(batch: Buffer, baseOffset: number): Buffer {

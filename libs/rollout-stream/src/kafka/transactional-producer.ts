@@ -118,7 +118,7 @@ export async function openTransactionalProducer(
     const key = `${name}/${partition}`;
     for (const part of inBatches(records)) {
       const sequence = sequences.get(key) ?? 0;
-      const contents = part.map(({ key: recordKey, payload }) => ({ key: recordKey, value: payload }));
+      const contents = part.map(({ key: recordKey, payload, trace }) => ({ key: recordKey, value: payload, trace }));
       const batch = encodeBatch(contents, { ...identity, sequence });
       // The leader tells that its followers are slow before it is taken to be silent.
       const timeoutMs = Math.ceil(0.8 * context.requestTimeoutMs);
