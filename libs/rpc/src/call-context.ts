@@ -13,7 +13,7 @@ export interface CallContext {
   readonly deadline: number;
   /** Aborted, with an RpcError as its reason, when the client cancels, the deadline passes, or the server is ended. */
   readonly signal: AbortSignal;
-  /** The W3C trace context that the client sent. */
+  /** The W3C trace context that outgoing calls belong to: of this call's span, or, where it is not kept, as the client sent it. */
   readonly traceparent: string | undefined;
 }
 

@@ -6,7 +6,7 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { InputError } from '@infalign/core';
-import type { Logger } from '@infalign/telemetry';
+import { withinSpan, type Logger, type Telemetry } from '@infalign/telemetry';
 import { callerOf } from './authorisation.js';
 import { openCall, untilAborted, type CallContext, type OpenCall } from './call-context.js';
 import { messageTooLargeRemedy, statusFromError } from './error-status.js';
@@ -17,6 +17,7 @@ import type { RpcMethod } from './service-definition.js';
 /** What the calls of one server have in common. */
 export interface CallPolicy {
   logger: Logger;
+  telemetry: Telemetry;
   running: RunningCalls;
   maxMessageBytes: number;
   /** Deadlines where the client gives none, in milliseconds. */
@@ -98,27 +99,39 @@ interface ServerCall {
 /** One call from its arrival to the end of its handler. Never rejects. */
 async function serve(method: RpcMethod, call: ServerCall, policy: CallPolicy, answering: Answering): Promise<void> {
   const start = performance.now();
-  const { running, defaultDeadlineMs } = policy;
+  const { running, defaultDeadlineMs, telemetry } = policy;
+  const name = method.path.slice(1);
+  const sent = call.metadata.get('traceparent')[0]?.toString();
+  const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': name };
+  const span = telemetry.startSpan(name, { kind: 'server', parent: sent, attributes });
   const open = openCall({
-    method: method.path.slice(1),
+    method: name,
     caller: callerOf(call.metadata),
     clientDeadline: Number(call.getDeadline()),
     defaultDeadlineMs: defaultDeadlineMs[method.kind],
-    traceparent: call.metadata.get('traceparent')[0]?.toString(),
+    traceparent: span?.traceparent ?? sent,
   });
   const { context } = open;
   const work: Promise<unknown>[] = [];
-  let outcome: RpcError | undefined;
-  try {
-    running.enter(open);
-    call.on('cancelled', () => open.cancel());
-    await answering.answer(context, (promise) => work.push(promise));
-  } catch (thrown) {
-    outcome = rpcError(thrown, context, policy.logger);
-    if (!call.cancelled) answering.fail(outcome);
-  }
-  const ms = Math.round(performance.now() - start);
-  logCall(context, outcome, { ms, peer: call.getPeer() }, policy.logger);
+  await withinSpan(span, async () => {
+    let outcome: RpcError | undefined;
+    try {
+      running.enter(open);
+      call.on('cancelled', () => open.cancel());
+      await answering.answer(context, (promise) => work.push(promise));
+    } catch (thrown) {
+      outcome = rpcError(thrown, context, policy.logger);
+      if (!call.cancelled) answering.fail(outcome);
+    }
+    const ms = performance.now() - start;
+    const code = outcome?.code ?? status[status.OK]!;
+    logCall(context, code, outcome, { ms: Math.round(ms), peer: call.getPeer() }, policy.logger);
+    const described = { 'rpc.method': name, 'rpc.response.status_code': code };
+    telemetry.record('rpc.server.call.duration', ms / 1000, described);
+    span?.set({ ...described, 'infalign.call.id': context.callId });
+    if (outcome) span?.fail(outcome.reason);
+    span?.end();
+  });
   await workEnded(work, open, policy);
 }
 
@@ -160,11 +173,11 @@ function rpcError(thrown: unknown, { method, callId, signal }: CallContext, logg
 
 function logCall(
   { method, callId, caller }: CallContext,
+  code: string,
   error: RpcError | undefined,
   fields: { ms: number; peer: string },
   logger: Logger,
 ): void {
-  const code = error?.code ?? status[status.OK];
   const why = error && { reason: error.reason, problem: error.problem };
   logger.info({ method, callId, caller, code, ...why, ...fields }, 'call');
 }

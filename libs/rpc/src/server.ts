@@ -7,7 +7,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { InputError } from '@infalign/core';
-import { silentLogger, type Logger } from '@infalign/telemetry';
+import { silentLogger, silentTelemetry, type Logger, type Telemetry } from '@infalign/telemetry';
 import { authorisationInterceptor, type Authorisation } from './authorisation.js';
 import { runningCalls } from './running-calls.js';
 import { serveStream, serveUnary, type CallPolicy } from './serve-call.js';
@@ -67,6 +67,8 @@ export interface RpcServerOptions {
   serving?: boolean;
   /** Gets one line a call, and every error that is not explained to the client. */
   logger?: Logger;
+  /** Gets a span and a duration for each call. */
+  telemetry?: Telemetry;
 }
 
 /** A server that runs. */
@@ -107,6 +109,7 @@ const lastWordsMs = 500;
  */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { services, host = '127.0.0.1', port, plaintext = 'loopback-only', logger = silentLogger } = options;
+  const { telemetry = silentTelemetry } = options;
   const limits: RpcServerLimits = { ...defaultLimits, ...options.limits };
   setLogger(grpcLog(logger));
   const credentials = serverCredentials(host, options.tls, plaintext);
@@ -120,7 +123,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     ...channelOptions(limits),
     interceptors: [authorisationInterceptor(options.authorisation, logger)],
   });
-  const policy: CallPolicy = { logger, running, ...limits };
+  const policy: CallPolicy = { logger, telemetry, running, ...limits };
   for (const service of services) {
     server.addService(definitionInBytes(service), implementation(service, policy));
   }

@@ -28,3 +28,4 @@ export {
   type Telemetry,
 } from './telemetry.js';
 export { activeSpan, isSampled, withinSpan, type TraceSpan } from './trace-span.js';
+export { inMemoryTelemetry, type InMemoryTelemetry, type KeptSpan } from './in-memory-telemetry.js';
