@@ -23,7 +23,7 @@ export function provisionCollector() {
   const work = mkdtempSync(join(folder, 'partial-'));
   try {
     step('building the OpenTelemetry collector from its Go modules (once, minutes)', () => build(work));
-    renameSync(join(work, 'collector'), program);
+    renameSync(join(work, 'build', 'collector'), program);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -31,8 +31,10 @@ export function provisionCollector() {
 }
 
 function build(work) {
-  const settings = [`--config=${manifest}`, `--set=dist.output_path=${work}`];
-  const { error, status, stderr } = spawnSync('go', ['run', builder, ...settings], { encoding: 'utf8' });
+  const { error, status, stderr } = spawnSync('go', ['run', builder, `--config=${manifest}`], {
+    cwd: work,
+    encoding: 'utf8',
+  });
   if (error) throw new Error('go is not on the PATH: the collector is built with it (Go 1.25 or later)');
   if (status !== 0) throw new Error(`the collector cannot be built: ${stderr.trim().split('\n').slice(-5).join('\n')}`);
 }

@@ -3,6 +3,7 @@ import { decodeSafetensors, encodeSafetensors, type CheckpointStore } from '@inf
 import { parseMethod } from '@infalign/core';
 import { createLanguageModel, pretrainedFiles, withHeads, type Weights } from '@infalign/language-model';
 import type { RolloutStream, Worker } from '@infalign/rollout-stream';
+import type { Telemetry } from '@infalign/telemetry';
 import {
   createPolicyLearner,
   learnerName,
@@ -47,6 +48,8 @@ export interface LearningRunOptions {
   readonly runs: Runs;
   /** Called with the statistics of every iteration, when its checkpoint is stored. */
   readonly onIteration?: (statistics: LearningStatistics) => Promise<void> | void;
+  /** Told of iterations. Default: nothing is told. */
+  readonly telemetry?: Telemetry;
 }
 
 /**
@@ -88,6 +91,7 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
         return published;
       },
       announced: (version) => retain(run, store, version),
+      ...(options.telemetry && { telemetry: options.telemetry }),
     });
     return {
       ...worker,

@@ -1,7 +1,7 @@
 import { parseMethod } from '@infalign/core';
-import { runSeed } from './experiment-steps.js';
+import { runIdOf, runSeed, stepNames } from './experiment-steps.js';
 import type { RolloutStream } from '@infalign/rollout-stream';
-import { calibrationStage } from '@infalign/stage-calibration';
+import { calibrationStage, type MeasuredRollouts } from '@infalign/stage-calibration';
 import { evaluationRequestStage, evaluationStage } from '@infalign/stage-evaluation';
 import { samplingStage } from '@infalign/stage-sampling';
 import { scoringStage, type RunScorers } from '@infalign/stage-scoring';
@@ -41,17 +41,22 @@ export async function runScorers(runId: string, runs: Runs, models: ModelCache):
 /** Rollouts that the calibrator reads at a time. */
 const rolloutsAtOnce = 512;
 
-/** The calibrator's stage. */
-export function assembleCalibration({ stream, runs }: Pick<StageParts, 'stream' | 'runs'>) {
+/** The calibrator's stage. @param onMeasured see `calibrationStage` */
+export function assembleCalibration(
+  { stream, runs }: Pick<StageParts, 'stream' | 'runs'>,
+  onMeasured?: (measured: MeasuredRollouts) => void,
+) {
   return calibrationStage({
     stream,
     maxBatchRecords: rolloutsAtOnce,
+    ...(onMeasured && { onMeasured }),
     async run(runId) {
       const { record, experiment, policyRun, reward } = await runs.run(runId);
       const method = policyRun && parseMethod(policyRun.method);
       const { window, driftFalseAlarmRate, references, minimumReferences, newPrompts, finiteKCorrection } =
         experiment.calibration;
       return {
+        heldOutRunId: runIdOf(experiment, stepNames.heldOutReferences),
         references: { window, driftFalseAlarmRate },
         training: reward && {
           referenceRunId: record.referenceRunId,

@@ -12,4 +12,4 @@ export {
   type RpcServerOptions,
 } from './server.js';
 export type { RpcHandlers, RpcService, RpcServiceDefinition } from './service-definition.js';
-export type { ClientTls, Plaintext, ServerTls } from './transport-security.js';
+export { isLoopback, type ClientTls, type Plaintext, type ServerTls } from './transport-security.js';

@@ -13,7 +13,7 @@ const plaintext = z
   .default('loopback-only')
   .describe('Whether what is not encrypted may leave this machine: where the network is otherwise protected.');
 
-const port = (defaultPort: number) =>
+const port = (defaultPort: number, metricsPort: number) =>
   z
     .strictObject({
       port: z.int().min(0).max(65_535).default(defaultPort).describe('Where it listens; 0 takes a free port.'),
@@ -22,6 +22,12 @@ const port = (defaultPort: number) =>
         .min(1)
         .exactOptional()
         .describe('Where it is called, `host:port`; without it, at its port on this machine.'),
+      metrics_port: z
+        .int()
+        .min(0)
+        .max(65_535)
+        .default(metricsPort)
+        .describe('Where it answers Prometheus, if `telemetry.prometheus` is there; 0 takes a free port.'),
     })
     .prefault({});
 
@@ -115,14 +121,52 @@ export const servicesSchema = z.strictObject({
     .describe('Calls of the command line to the services.'),
   services: z
     .strictObject({
-      policy_sampler: port(50_051).describe('The policy-sampler.'),
-      reward_scorer: port(50_052).describe('The reward-scorer.'),
-      calibrator: port(50_053).describe('The calibrator.'),
-      ppo_learner: port(50_054).describe('The PPO learner.'),
-      evaluator: port(50_055).describe('The evaluator.'),
+      policy_sampler: port(50_051, 9464).describe('The policy-sampler.'),
+      reward_scorer: port(50_052, 9465).describe('The reward-scorer.'),
+      calibrator: port(50_053, 9466).describe('The calibrator.'),
+      ppo_learner: port(50_054, 9467).describe('The PPO learner.'),
+      evaluator: port(50_055, 9468).describe('The evaluator.'),
     })
     .prefault({})
     .describe('The services.'),
+  telemetry: z
+    .strictObject({
+      otlp: z
+        .strictObject({
+          endpoint: z
+            .string()
+            .regex(/^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/)
+            .meta({ allowed: 'http://host:port or https://host:port' })
+            .describe('The collector, such as http://127.0.0.1:4318: OTLP over HTTP, as protobuf.'),
+          plaintext,
+          interval_seconds: z.number().min(1).default(15).describe('How often metrics are sent.'),
+          trace_share: z
+            .number()
+            .min(0)
+            .max(1)
+            .default(0.01)
+            .describe('The share of prompts, and of calls that come without a trace, whose traces are kept.'),
+        })
+        .exactOptional()
+        .describe('Metrics and traces are sent to a collector.'),
+      prometheus: z
+        .strictObject({
+          host: z
+            .string()
+            .min(1)
+            .default('127.0.0.1')
+            .describe("The address of this machine where Prometheus is answered, at each service's `metrics_port`."),
+          plaintext,
+        })
+        .exactOptional()
+        .describe('Prometheus is answered; `{}` takes the defaults.'),
+      log_content: z
+        .boolean()
+        .default(false)
+        .describe('Whether prompts and responses may stand in logs, such as those of records that cannot be used.'),
+    })
+    .prefault({})
+    .describe('Metrics, traces and logs: telemetry.md. Nothing is measured without `otlp` or `prometheus`.'),
   models_in_memory: z.int().min(2).default(6).describe('Models that a service keeps in memory.'),
   threads: z
     .int()

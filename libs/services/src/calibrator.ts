@@ -3,6 +3,7 @@ import { assembleCalibration } from '@infalign/pipeline';
 import { calibrationKey, partitionOfKey, topics } from '@infalign/rollout-stream';
 import { implement } from '@infalign/rpc';
 import { calibrationService } from '@infalign/stage-calibration';
+import { observedCalibration } from './observed-calibration.js';
 import { serveStages } from './serve-stages.js';
 import type { Service } from './service.js';
 
@@ -28,7 +29,7 @@ export const calibrator: Service = {
           },
         }),
       ),
-      serve: (signal) => serveStages([assembleCalibration(parts)], parts, signal),
+      serve: (signal) => serveStages([assembleCalibration(parts, observedCalibration(parts.telemetry))], parts, signal),
     };
   },
 };

@@ -1,6 +1,6 @@
 import { startRpcServer } from '@infalign/rpc';
 import type { Services } from '@infalign/run-config';
-import type { Logger } from '@infalign/telemetry';
+import { silentTelemetry, type Logger, type Telemetry } from '@infalign/telemetry';
 import { openServiceParts, type StoreCredentials } from './service-parts.js';
 import type { Service } from './service.js';
 
@@ -8,6 +8,8 @@ import type { Service } from './service.js';
 export interface RunServiceOptions {
   readonly services: Services;
   readonly logger: Logger;
+  /** Default: nothing is told. */
+  readonly telemetry?: Telemetry;
   /** Ends the service: it takes nothing new, finishes what is under way, and leaves its group. */
   readonly signal: AbortSignal;
   /** Instead of the port in the settings, where several of a service run on one machine. */
@@ -24,9 +26,9 @@ export interface RunServiceOptions {
  *   had under way is done by another one, or by itself when it is started again
  */
 export async function runService(service: Service, options: RunServiceOptions): Promise<void> {
-  const { services, logger, signal } = options;
+  const { services, logger, signal, telemetry = silentTelemetry } = options;
   const { rpc, drainSeconds } = services;
-  const parts = await openServiceParts(service.title, services, logger, options.credentials);
+  const parts = await openServiceParts(service.title, services, logger, options.credentials, telemetry);
   try {
     const { calls, serve } = service.assemble(parts);
     const server = await startRpcServer({
@@ -39,6 +41,7 @@ export async function runService(service: Service, options: RunServiceOptions): 
       ...(rpc.tokensFile !== undefined && { authorisation: { tokenFile: rpc.tokensFile } }),
       limits: { maxMessageBytes: rpc.maxMessageMib * 2 ** 20, maxRunningCalls: rpc.maxRunningCalls },
       logger,
+      telemetry,
     });
     const drained = new Promise<void>((resolve) => {
       const drain = (): void => void server.drain(drainSeconds * 1000).then(resolve);

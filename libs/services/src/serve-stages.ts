@@ -16,7 +16,6 @@ export async function serveStages(
           signal: either,
           onProgress({ name, consumed, produced, deadLetters }) {
             logger.debug({ stage: name, consumed, produced, deadLetters }, 'transaction');
-            if (deadLetters > 0) logger.warn({ stage: name, deadLetters }, 'records could not be used');
           },
         });
       } catch (error) {

@@ -3,6 +3,7 @@ import { InputError } from '@infalign/core';
 import { loadServices } from '@infalign/run-config';
 import { createLogger } from '@infalign/telemetry';
 import { runService } from './run-service.js';
+import { openServiceTelemetry } from './service-telemetry.js';
 import type { StoreCredentials } from './service-parts.js';
 import type { Service } from './service.js';
 
@@ -27,13 +28,21 @@ export interface ServiceProcess {
  */
 export async function serviceMain(service: Service, program: ServiceProcess): Promise<number> {
   const { title } = service;
-  let options: { config?: string; port?: string; help?: boolean };
+  let options: { config?: string; port?: string; 'metrics-port'?: string; help?: boolean };
   try {
     options = parseArgs({
       args: [...program.args],
-      options: { config: { type: 'string' }, port: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        config: { type: 'string' },
+        port: { type: 'string' },
+        'metrics-port': { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
     }).values;
-    if (options.port !== undefined && !/^\d{1,5}$/.test(options.port)) throw new Error('--port must be a port number');
+    for (const name of ['port', 'metrics-port'] as const) {
+      const value = options[name];
+      if (value !== undefined && !/^\d{1,5}$/.test(value)) throw new Error(`--${name} must be a port number`);
+    }
   } catch (error) {
     program.printError(`${title}: ${error instanceof Error ? error.message : String(error)}\n${usage(title)}`);
     return 2;
@@ -48,17 +57,31 @@ export async function serviceMain(service: Service, program: ServiceProcess): Pr
     const file = options.config ?? program.environment.INFALIGN_SERVICES;
     if (file === undefined) throw new InputError('no services file: give --config FILE, or set INFALIGN_SERVICES');
     const services = await loadServices(file);
-    const logger = createLogger({ service: title, level: services.logLevel });
-    if (service.computes) await program.loadBackend?.(services.threads);
-    const credentials = storeCredentials(program.environment);
-    await runService(service, {
+    const content = services.telemetry.logContent;
+    const logger = createLogger({ service: title, level: services.logLevel, content });
+    const metricsPort = options['metrics-port'];
+    const telemetry = await openServiceTelemetry(
+      service,
       services,
       logger,
-      signal: ended.signal,
-      ...(options.port !== undefined && { port: Number(options.port) }),
-      ...(credentials && { credentials }),
-      onListening: (address) => program.print(`${title} is listening on ${address}\n`),
-    });
+      metricsPort === undefined ? undefined : Number(metricsPort),
+    );
+    if (telemetry?.scrapeUrl !== undefined) program.print(`${title} serves metrics at ${telemetry.scrapeUrl}\n`);
+    if (service.computes) await program.loadBackend?.(services.threads);
+    const credentials = storeCredentials(program.environment);
+    try {
+      await runService(service, {
+        services,
+        logger,
+        ...(telemetry && { telemetry }),
+        signal: ended.signal,
+        ...(options.port !== undefined && { port: Number(options.port) }),
+        ...(credentials && { credentials }),
+        onListening: (address) => program.print(`${title} is listening on ${address}\n`),
+      });
+    } finally {
+      await telemetry?.close();
+    }
     return 0;
   } catch (error) {
     if (error instanceof InputError) {
@@ -71,12 +94,14 @@ export async function serviceMain(service: Service, program: ServiceProcess): Pr
 }
 
 function usage(title: string): string {
-  return `Usage: ${title} --config FILE [--port PORT]
+  return `Usage: ${title} --config FILE [--port PORT] [--metrics-port PORT]
 
 Runs the ${title} until it is told to end by SIGTERM: it finishes what is under way, then leaves.
 
   --config FILE  the services file, as docs/services.md describes it (default: INFALIGN_SERVICES)
   --port PORT    instead of the port in the file; 0 takes a free one
+  --metrics-port PORT
+                 instead of the metrics_port in the file, where Prometheus is answered
   -h, --help     show this help
 `;
 }

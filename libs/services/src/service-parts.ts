@@ -2,7 +2,9 @@ import { openCheckpointStore, type CheckpointStore } from '@infalign/checkpoint'
 import { createModelCache, followRuns, type ModelCache, type Runs } from '@infalign/pipeline';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import type { Services } from '@infalign/run-config';
-import type { Logger } from '@infalign/telemetry';
+import { silentTelemetry, type Logger, type Telemetry } from '@infalign/telemetry';
+import { observedStore } from './observed-store.js';
+import { observedStream } from './observed-stream.js';
 import { openStream } from './open-stream.js';
 
 /** What services are assembled from. */
@@ -12,6 +14,7 @@ export interface ServiceParts {
   readonly runs: Runs;
   readonly models: ModelCache;
   readonly logger: Logger;
+  readonly telemetry: Telemetry;
   /** Closes them all. */
   readonly close: () => Promise<void>;
 }
@@ -35,9 +38,10 @@ export async function openServiceParts(
   services: Services,
   logger: Logger,
   credentials?: StoreCredentials,
+  telemetry: Telemetry = silentTelemetry,
 ): Promise<ServiceParts> {
-  const store = openStore(services, credentials);
-  const stream = await openStream(name, services, logger);
+  const store = observedStore(openStore(services, credentials), telemetry);
+  const stream = observedStream(await openStream(name, services, logger), { telemetry, logger, service: name });
   const runs = await followRuns(stream, store);
   const models = createModelCache(store, services.modelsInMemory);
   return {
@@ -46,6 +50,7 @@ export async function openServiceParts(
     runs,
     models,
     logger,
+    telemetry,
     async close() {
       await runs.close();
       await stream.close();

@@ -1,5 +1,6 @@
 import type { RpcService } from '@infalign/rpc';
 import type { ServiceName } from '@infalign/run-config';
+import type { RecordingService } from '@infalign/telemetry';
 import type { ServiceParts } from './service-parts.js';
 
 /** One of the five services, apart from where it runs. */
@@ -7,7 +8,7 @@ export interface Service {
   /** As settings have it. */
   readonly name: ServiceName;
   /** As people know it: also its consumer group, and its name in logs. */
-  readonly title: string;
+  readonly title: RecordingService;
   /** Whether it computes with models, and so needs the native library. */
   readonly computes: boolean;
   assemble(parts: ServiceParts): AssembledService;

@@ -91,13 +91,13 @@ async function keepRunning(
   }
 }
 
-/** Its port is the one in the settings for the first of a service, and a free one for the others. */
+/** Its ports are those in the settings for the first of a service, and free ones for the others. */
 function startService(title: ServiceTitle, replica: number, folder: string): ChildProcess {
   const log = openSync(join(folder, `${title}-${replica}.log`), 'a');
-  const port = replica === 1 ? [] : ['--port', '0'];
+  const ports = replica === 1 ? [] : ['--port', '0', '--metrics-port', '0'];
   return spawn(
     process.execPath,
-    [...serviceNodeOptions, serviceProgram(title), '--config', join(folder, servicesFileName), ...port],
+    [...serviceNodeOptions, serviceProgram(title), '--config', join(folder, servicesFileName), ...ports],
     // Its log outlives this process; its standard output tells where it listens.
     { stdio: ['ignore', 'pipe', log] },
   );

@@ -6,6 +6,8 @@ export interface CalibrationRun {
   readonly references: ReferenceSettings;
   /** How its training rollouts are calibrated; none where it trains nothing. */
   readonly training: TrainingCalibration | undefined;
+  /** The run whose references its evaluation rollouts are measured against, for those who watch; it can be the run itself. */
+  readonly heldOutRunId?: string;
 }
 
 /** How a prompt's references are kept. */

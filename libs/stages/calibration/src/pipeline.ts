@@ -1,4 +1,4 @@
-import { InputError } from '@infalign/core';
+import { calibrateReward, InputError } from '@infalign/core';
 import { Purpose, type ScoredRollout } from '@infalign/contracts';
 import {
   outgoing,
@@ -28,6 +28,17 @@ export interface CalibrationStageOptions {
    */
   readonly run: (runId: string) => Promise<CalibrationRun>;
   readonly maxBatchRecords: number;
+  /** Told of rollouts that nothing is learned from, for those who watch; without it, they are not calibrated. */
+  readonly onMeasured?: (measured: MeasuredRollouts) => void;
+}
+
+/** Rollouts of one run, calibrated only to be looked at. */
+export interface MeasuredRollouts {
+  readonly runId: string;
+  /** 0 is the reference policy: that of a reference rollout against the references before it is uniform, if all is well. */
+  readonly policyVersion: number;
+  /** Against references that do not hold the rollouts; at least one, each in [0, 1]. */
+  readonly calibratedRewards: readonly number[];
 }
 
 /**
@@ -38,7 +49,12 @@ export interface CalibrationStageOptions {
  * Reference rollouts that were dispatched together make one change of each prompt among them. What is made of a sequence
  * of records does not depend on how many of them are read at once, nor on restarts.
  */
-export function calibrationStage({ stream, run, maxBatchRecords }: CalibrationStageOptions): Stage<ScoredRollout> {
+export function calibrationStage({
+  stream,
+  run,
+  maxBatchRecords,
+  onMeasured,
+}: CalibrationStageOptions): Stage<ScoredRollout> {
   return {
     name: 'calibrator',
     input: topics.rolloutScored,
@@ -50,7 +66,7 @@ export function calibrationStage({ stream, run, maxBatchRecords }: CalibrationSt
           const outputs: OutgoingRecord[] = [];
           let consumed = 0;
           for (const together of batchesOf(records)) {
-            outputs.push(...(await processed(together, state, run)));
+            outputs.push(...(await processed(together, state, run, onMeasured)));
             consumed += together.length;
           }
           return { outputs, consumed };
@@ -83,21 +99,45 @@ async function processed(
   records: readonly ScoredRecord[],
   state: PartitionState,
   run: CalibrationStageOptions['run'],
+  onMeasured: CalibrationStageOptions['onMeasured'],
 ): Promise<OutgoingRecord[]> {
   const purpose = purposeOf(records[0]!);
-  if (purpose === Purpose.PURPOSE_EVALUATION) return [];
+  if (purpose === Purpose.PURPOSE_EVALUATION && !onMeasured) return [];
   const { runId } = records[0]!.value.rollout!;
   let settings: CalibrationRun;
   try {
     settings = await run(runId);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    return records.map((record) => refused(record, error.message));
+    // Evaluation rollouts are refused by those who measure them.
+    return purpose === Purpose.PURPOSE_EVALUATION ? [] : records.map((record) => refused(record, error.message));
   }
+  if (purpose !== Purpose.PURPOSE_TRAINING && onMeasured) {
+    const referenceRunId = purpose === Purpose.PURPOSE_REFERENCE ? runId : (settings.heldOutRunId ?? runId);
+    measure(records, referenceRunId, state, onMeasured);
+  }
+  if (purpose === Purpose.PURPOSE_EVALUATION) return [];
   if (purpose === Purpose.PURPOSE_REFERENCE) return recalibrated(records, state, settings.references);
   const { training } = settings;
   if (!training) return records.map((record) => refused(record, `run ${runId} does not calibrate training rollouts`));
   return records.map((record) => calibrated(record, state, training)).flat();
+}
+
+/** Tells how rollouts stand among references that do not hold them, where there are such. */
+function measure(
+  records: readonly ScoredRecord[],
+  referenceRunId: string,
+  state: PartitionState,
+  onMeasured: NonNullable<CalibrationStageOptions['onMeasured']>,
+): void {
+  const { runId, policyVersion } = records[0]!.value.rollout!;
+  const calibratedRewards = records.flatMap(({ value: { rollout, reward } }) => {
+    const known = state.distribution(referenceRunId, rollout!.promptId);
+    return known?.rewardModelVersion === reward!.modelVersion
+      ? [calibrateReward(reward!.reward, known.references)]
+      : [];
+  });
+  if (calibratedRewards.length > 0) onMeasured({ runId, policyVersion, calibratedRewards });
 }
 
 /** What comes of a batch of reference rollouts. */

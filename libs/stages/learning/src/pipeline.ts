@@ -15,6 +15,8 @@ import {
   type TopicReader,
   type Worker,
 } from '@infalign/rollout-stream';
+import { silentTelemetry, type Telemetry } from '@infalign/telemetry';
+import { learningTelemetry } from './learning-telemetry.js';
 import type { PolicyLearner } from './policy-learner.js';
 import { createRolloutBuffer, type ReadPositions } from './rollout-buffer.js';
 
@@ -50,6 +52,8 @@ export interface LearningWorkerOptions {
   publish(version: number, statistics: LearningStatistics, positions: ReadPositions): Promise<PublishedCheckpoint>;
   /** Called when a version is announced: what only the ones before needed can go. */
   announced(version: number): Promise<void>;
+  /** Told of iterations and of the time in between. Default: nothing is told. */
+  readonly telemetry?: Telemetry;
 }
 
 /**
@@ -90,11 +94,15 @@ export async function learningWorker(
     iteration > iterations ? [] : expectedRollouts(options.requests(iteration)),
   );
 
+  const told = learningTelemetry(options.telemetry ?? silentTelemetry, runId, options.targetKl);
+
   async function learn(rollouts: readonly CalibratedRollout[]): Promise<readonly OutgoingRecord[]> {
     const staleness = mean(rollouts.map((each) => learner.iteration - each.scored!.rollout!.policyVersion));
-    const statistics = { ...learner.learn(rollouts), staleness, dropped: buffer.takeDropped() };
+    const learned = told.optimised(() => learner.learn(rollouts));
+    const statistics = { ...learned, staleness, dropped: buffer.takeDropped() };
     const version = learner.iteration;
-    const published = await options.publish(version, statistics, buffer.positions());
+    const published = await told.published(() => options.publish(version, statistics, buffer.positions()));
+    told.learned(statistics, rollouts);
     const final = version >= iterations;
     const announced: PolicyVersion = {
       runId,
@@ -128,18 +136,22 @@ export async function learningWorker(
           const value = 'value' in record ? record.value : undefined;
           const rollout = value?.scored!.rollout;
           const isOwn = rollout?.runId === runId && rollout.purpose === Purpose.PURPOSE_TRAINING;
-          buffer.add({ partition, offset }, isOwn ? value : undefined);
+          buffer.add({ partition, offset }, isOwn ? value : undefined, record.trace);
         }
         consumed += records.length;
       }
-      const outputs = await learn(buffer.take());
-      await writer.append(outputs);
+      const outputs = await told.iteration(buffer.traces(), async () => {
+        const made = await learn(buffer.take());
+        await writer.append(made);
+        return made;
+      });
       // Not before: a learner that has been replaced without knowing must not delete what its successor has published.
       await options.announced(learner.iteration);
       return { name: 'ppo-learner', consumed, produced: outputs.length, deadLetters: 0 };
     },
     changed: (timeoutMs) => reader.changed(timeoutMs),
     async close() {
+      told.close();
       await reader.close();
       await writer.close();
     },

@@ -15,9 +15,13 @@ export interface RolloutBuffer {
     place: { readonly partition: number; readonly offset: number },
     /** Nothing where the record is not one of this run. */
     rollout: CalibratedRollout | undefined,
+    /** The W3C trace context that it came with. */
+    trace?: string,
   ): void;
   /** Whether all rollouts of the next iteration are there. */
   isComplete(): boolean;
+  /** The trace contexts that they came with, each once. */
+  traces(): string[];
   /** Takes them out, in the order in which they were asked for, and goes on to the iteration after. */
   take(): CalibratedRollout[];
   positions(): ReadPositions;
@@ -29,6 +33,7 @@ interface Buffered {
   readonly partition: number;
   readonly offset: number;
   readonly rollout: CalibratedRollout;
+  readonly trace: string | undefined;
 }
 
 /**
@@ -52,14 +57,16 @@ export function createRolloutBuffer(
   let unlearned = new Set(wanted.flat());
   let dropped = 0;
   return {
-    add({ partition, offset }, rollout) {
+    add({ partition, offset }, rollout, trace) {
       next[partition] = offset + 1;
       if (!rollout) return;
       const { rolloutId } = rollout.scored!.rollout!;
-      if (unlearned.has(rolloutId) && !buffered.has(rolloutId)) buffered.set(rolloutId, { partition, offset, rollout });
-      else if (offset >= counted[partition]!) dropped++;
+      if (unlearned.has(rolloutId) && !buffered.has(rolloutId)) {
+        buffered.set(rolloutId, { partition, offset, rollout, trace });
+      } else if (offset >= counted[partition]!) dropped++;
     },
     isComplete: () => wanted[0]!.every((id) => buffered.has(id)),
+    traces: () => [...new Set(wanted[0]!.flatMap((id) => buffered.get(id)?.trace ?? []))],
     take() {
       const rollouts = wanted[0]!.map((id) => buffered.get(id)!.rollout);
       for (const id of wanted[0]!) buffered.delete(id);
