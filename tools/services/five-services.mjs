@@ -25,7 +25,9 @@ const startMs = 120_000;
  * @property {string} name
  * @property {string} address `host:port`
  * @property {string} logFile
+ * @property {string | undefined} metricsUrl where Prometheus is answered, if it is
  * @property {() => number} residentBytes
+ * @property {() => number} processorSeconds used so far; 0 where the system does not tell
  * @property {() => string | undefined} ended how it has ended, if it has
  * @property {() => Promise<number | null>} stop SIGTERM; gives the exit code
  * @property {() => Promise<void>} kill SIGKILL
@@ -45,30 +47,36 @@ const startMs = 120_000;
 /**
  * Starts them in a temporary folder.
  *
- * @param {{ partitions: number, names?: readonly string[], settings?: object }} options `names`: those of the services that
- *   are started; `settings`: of the services file, beside broker and store
+ * @param {{ partitions: number, names?: readonly string[], settings?: object, brokers?: string }} options `names`: those of the
+ *   services that are started; `settings`: of the services file, beside broker and store; `brokers`: a broker that is there
+ *   already, which stays
  * @returns {Promise<FiveServices>}
  */
-export async function startFiveServices({ partitions, names = serviceNames, settings = {} }) {
+export async function startFiveServices({ partitions, names = serviceNames, settings = {}, brokers: given }) {
   const available = kafkaAvailable();
   if (!available.ok) throw new Error(available.missing.join(' '));
   const folder = mkdtempSync(join(tmpdir(), 'infalign-services-'));
   const store = join(folder, 'checkpoints');
   mkdirSync(store);
-  const cluster = await step('starting Kafka', () =>
-    startCluster({ folder: join(folder, 'kafka'), heapMebibytes: 512, timeoutSeconds: 180 }),
-  );
+  const cluster =
+    given === undefined &&
+    (await step('starting Kafka', () =>
+      startCluster({ folder: join(folder, 'kafka'), heapMebibytes: 512, timeoutSeconds: 180 }),
+    ));
   const services = {};
   const others = [];
   const stop = async () => {
     await Promise.all([...Object.values(services), ...others].map((service) => service.stop()));
-    await cluster.stop();
+    if (cluster) await cluster.stop();
   };
   try {
-    const [brokers] = cluster.brokers.plaintext;
+    const [brokers] = cluster ? cluster.brokers.plaintext : [given];
     const configFile = join(folder, 'services.yaml');
-    const ports = Object.fromEntries(serviceNames.map((name) => [name.replace('-', '_'), { port: 0 }]));
-    const config = { stream: { brokers: [brokers], partitions }, store, services: ports, ...settings };
+    const ports = Object.fromEntries(
+      serviceNames.map((name) => [name.replace('-', '_'), { port: 0, metrics_port: 0 }]),
+    );
+    const { stream, ...others } = settings;
+    const config = { stream: { brokers: [brokers], partitions, ...stream }, store, services: ports, ...others };
     writeFileSync(configFile, JSON.stringify(config));
     await step('starting the services', () =>
       Promise.all(
@@ -110,8 +118,10 @@ async function startService(name, configFile, logFile) {
     process.off('exit', kill);
     return code;
   });
+  let metricsUrl;
   const listening = new Promise((resolve) => {
     createInterface(child.stdout).on('line', (line) => {
+      metricsUrl ??= /serves metrics at (\S+)$/.exec(line)?.[1];
       const address = /listening on (\S+)$/.exec(line)?.[1];
       if (address !== undefined) resolve(address);
     });
@@ -126,7 +136,9 @@ async function startService(name, configFile, logFile) {
     name,
     address,
     logFile,
+    metricsUrl,
     residentBytes: () => residentBytes(child.pid),
+    processorSeconds: () => processorSeconds(child.pid),
     ended: () => ended,
     async stop() {
       if (ended === undefined) child.kill('SIGTERM');
@@ -149,6 +161,20 @@ export function logEnd(logFile, lines = 25) {
     .slice(-lines)
     .map((line) => (line.length > 1500 ? `${line.slice(0, 1500)} …` : line))
     .join('\n');
+}
+
+/** A second has so many ticks, on Linux. */
+const ticksPerSecond = 100;
+
+/** Processor time that a process has used, user and system together; 0 where the system does not tell. */
+function processorSeconds(pid) {
+  try {
+    // The name, in parentheses, may have spaces; the 12th and 13th field after it are the times.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  } catch {
+    return 0;
+  }
 }
 
 /** Memory of a process that is in use, as the system sees it; 0 where the system does not tell. */

@@ -7,25 +7,37 @@ import { experimentText } from './tiny-experiment.mjs';
  *
  * @param {import('./five-services.mjs').FiveServices} world
  * @param {import('@infalign/rollout-stream').RolloutStream} stream
- * @param {{ name: string, checkpoints: string, seconds: number }} options `checkpoints`: where they lie in the store
+ * @param {object} options
+ * @param {string} options.name
+ * @param {string} options.checkpoints where they lie in the store
+ * @param {number} options.seconds that it may take
+ * @param {Record<string, Record<string, unknown>>} [options.changes] to the sections of the experiment file
+ * @param {import('@infalign/rpc').ClientTls} [options.tls]
+ * @param {boolean} [options.heldOut] whether held-out references are sampled too
  * @returns {Promise<{ experiment: string, references: string, policy: string }>} the experiment file, and the runs' ids
  */
-export async function carryOut({ services }, stream, { name, checkpoints, seconds }) {
+export async function carryOut(
+  { services },
+  stream,
+  { name, checkpoints, seconds, changes = {}, tls, heldOut = false },
+) {
   const { EvaluatorServiceService, PpoLearnerServiceService } = await import('@infalign/contracts');
   const { policyRuns, runIdOf, stepNames } = await import('@infalign/pipeline');
   const { parseExperiment } = await import('@infalign/run-config');
   const { createRpcClient } = await import('@infalign/rpc');
-  const experiment = experimentText(name, stream.partitions);
+  const experiment = experimentText(name, stream.partitions, changes);
   const parsed = parseExperiment(experiment, name);
   const deadlineMs = seconds * 1000;
-  const learner = createRpcClient(PpoLearnerServiceService, { address: services['ppo-learner'].address, deadlineMs });
-  const evaluator = createRpcClient(EvaluatorServiceService, { address: services.evaluator.address, deadlineMs });
+  const options = { deadlineMs, ...(tls && { tls }) };
+  const learner = createRpcClient(PpoLearnerServiceService, { address: services['ppo-learner'].address, ...options });
+  const evaluator = createRpcClient(EvaluatorServiceService, { address: services.evaluator.address, ...options });
   try {
     const start = async (step) => {
       const runId = runIdOf(parsed, step);
       await learner.startRun({ runId, experiment, step, checkpoints });
       return runId;
     };
+    if (heldOut) await start(stepNames.heldOutReferences);
     const references = await start(stepNames.trainingReferences);
     const policy = await start(policyRuns(parsed)[0].name);
     const { iterations } = parsed.ppo;

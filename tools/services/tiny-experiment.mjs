@@ -54,13 +54,14 @@ export function experimentText(name, partitions, changes = {}) {
  * Stores what the steps before a run leave: text, base policy, reward model and judge, untrained.
  *
  * @param {string} folder of the experiment's checkpoints
+ * @param {typeof tinyModel} [shape] of the models
  */
-export async function storeTinyCheckpoints(folder) {
+export async function storeTinyCheckpoints(folder, shape = tinyModel) {
   const { seededRandom } = await import('@infalign/core');
   const { initialWeights, trainTokenizer } = await import('@infalign/language-model');
   const { checkpointNames, storeModel, storeText } = await import('@infalign/pipeline');
-  const tokenizer = trainTokenizer([], tinyModel.vocabSize);
-  const config = { ...tinyModel, eosTokenId: tokenizer.endOfText };
+  const tokenizer = trainTokenizer([], shape.vocabSize);
+  const config = { ...shape, eosTokenId: tokenizer.endOfText };
   const prompts = (set, count) =>
     Array.from({ length: count }, (_, index) => {
       const random = seededRandom('prompt', set, index);

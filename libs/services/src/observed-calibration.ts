@@ -27,7 +27,12 @@ export function observedCalibration(telemetry: Telemetry): ((measured: MeasuredR
       telemetry.record('infalign.reward.calibrated', reward, { ...run, 'infalign.purpose': purpose });
     }
     const runs = isReference ? references : policies;
-    const seen = runs.get(runId) ?? { policyVersion, rewards: [] };
+    let seen = runs.get(runId);
+    if (!seen) {
+      seen = { policyVersion, rewards: [] };
+      // From here on, a drift is a change.
+      if (isReference) telemetry.record('infalign.calibration.drifts', 0, run);
+    }
     if (policyVersion < seen.policyVersion) return;
     const before = policyVersion === seen.policyVersion ? seen.rewards : [];
     const rewards = [...before, ...calibratedRewards].slice(-latest);
