@@ -21,7 +21,7 @@ import {
   type Topic,
 } from '@infalign/rollout-stream';
 import type { CalibrationRun } from './calibration-run.js';
-import { calibrationStage } from './pipeline.js';
+import { calibrationStage, type MeasuredRollouts } from './pipeline.js';
 
 /** What the calibrator has made of a stream so far. */
 export interface Outcome {
@@ -44,7 +44,11 @@ export interface CalibratedStream {
 }
 
 /** Opens a stream whose runs are the given ones. */
-export function calibratedStream(runs: Readonly<Record<string, CalibrationRun>>, partitions = 1): CalibratedStream {
+export function calibratedStream(
+  runs: Readonly<Record<string, CalibrationRun>>,
+  partitions = 1,
+  onMeasured?: (measured: MeasuredRollouts) => void,
+): CalibratedStream {
   const folder = mkdtempSync(join(tmpdir(), 'calibration-'));
   let stream = openEmbeddedStream(folder, { partitions });
   async function outcome(): Promise<Outcome> {
@@ -62,7 +66,10 @@ export function calibratedStream(runs: Readonly<Record<string, CalibrationRun>>,
     },
     async calibrate(rollouts, maxBatchRecords = 100) {
       await stream.append(rollouts.map((rollout) => outgoing(topics.rolloutScored, rollout)));
-      const worker = await stageWorker(stream, calibrationStage({ stream, run: runOf(runs), maxBatchRecords }));
+      const worker = await stageWorker(
+        stream,
+        calibrationStage({ stream, run: runOf(runs), maxBatchRecords, ...(onMeasured && { onMeasured }) }),
+      );
       try {
         await runToQuiescence([worker]);
       } finally {

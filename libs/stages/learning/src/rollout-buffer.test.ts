@@ -54,6 +54,17 @@ describe('the buffer of a learner', () => {
     expect(buffer.isComplete()).toBe(false);
   });
 
+  it('knows the traces of the rollouts of the next iteration, each once', () => {
+    const buffer = createRolloutBuffer(start(1), 1, 2, pairOf);
+    buffer.add({ partition: 0, offset: 0 }, rollout('1b'), 'one');
+    buffer.add({ partition: 0, offset: 1 }, rollout('1a'), 'one');
+    buffer.add({ partition: 0, offset: 2 }, rollout('2a'), 'two');
+    buffer.add({ partition: 0, offset: 3 }, rollout('2b'));
+    expect(buffer.traces()).toEqual(['one']);
+    buffer.take();
+    expect(buffer.traces()).toEqual(['two']);
+  });
+
   it('keeps what is ahead of the next iteration, as far as it was asked for', () => {
     const buffer = createRolloutBuffer(start(1), 1, 2, pairOf);
     ['2a', '3a', '2b', '1b', '1a'].forEach((id, offset) => buffer.add({ partition: 0, offset }, rollout(id)));
