@@ -7,6 +7,7 @@ export default defineConfig({
       'libs/stages/*',
       'apps/*',
       'tools/kafka',
+      'tools/images',
       'tools/chaos',
       'tools/contracts',
       'tools/bench',

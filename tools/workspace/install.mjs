@@ -14,8 +14,16 @@ export async function installWorkspace() {
   await provisionTensorflow(join(root, 'node_modules', '@tensorflow', 'tfjs-node'));
 }
 
-/** The programs of the workspace: the command line, and the services that it starts. */
-export const programs = ['infalign', 'policy-sampler', 'reward-scorer', 'calibrator', 'ppo-learner', 'evaluator'];
+/** The programs of the workspace: the command line, the services that it starts, and what asks for their health. */
+export const programs = [
+  'infalign',
+  'policy-sampler',
+  'reward-scorer',
+  'calibrator',
+  'ppo-learner',
+  'evaluator',
+  'service-health',
+];
 
 /** Compiles the workspace's TypeScript (incrementally) so that `npx infalign` and the services run. */
 export function buildWorkspace() {

@@ -16,6 +16,8 @@ export interface RpcClientOptions {
   address: string;
   /** Without it, calls are not encrypted. */
   tls?: ClientTls;
+  /** The name that the server's certificate must have, where it is not that of the address. */
+  serverName?: string;
   /** Off loopback without TLS: refused, unless this is `allow-off-loopback`. */
   plaintext?: Plaintext;
   /** Holds the token to call with; of mode 600. */
@@ -84,7 +86,7 @@ export function createRpcClient<S extends RpcServiceDefinition>(
   definition: S,
   options: RpcClientOptions,
 ): RpcClient<S> {
-  const { address, tls, plaintext = 'loopback-only', tokenFile } = options;
+  const { address, tls, serverName, plaintext = 'loopback-only', tokenFile } = options;
   const maxMessageBytes = options.maxMessageBytes ?? 16 * 2 ** 20;
   const credentials = clientCredentials(address, tls, plaintext);
   const token = tokenFile === undefined ? undefined : readSecretToken(tokenFile);
@@ -101,6 +103,7 @@ export function createRpcClient<S extends RpcServiceDefinition>(
       // Services are neighbours: no proxy of the environment stands between them.
       'grpc.enable_http_proxy': 0,
       'grpc.enable_channelz': 0,
+      ...(serverName !== undefined && { 'grpc.ssl_target_name_override': serverName }),
     }),
     address,
     token,

@@ -1,6 +1,7 @@
 export type { Access, Authorisation } from './authorisation.js';
 export type { CallContext } from './call-context.js';
 export { createRpcClient, type RpcCallOptions, type RpcClient, type RpcClientOptions } from './client.js';
+export { askHealth, type ServingStatus } from './health.js';
 export { implement } from './implement.js';
 export { defaultRetryPolicy, noRetry, type RetryPolicy } from './retry.js';
 export { RpcError, type RpcErrorCode, type RpcErrorDetails } from './rpc-error.js';
