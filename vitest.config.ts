@@ -8,6 +8,7 @@ export default defineConfig({
       'apps/*',
       'tools/kafka',
       'tools/images',
+      'tools/workflows',
       'tools/chaos',
       'tools/contracts',
       'tools/bench',

@@ -18,7 +18,11 @@ export function stagesOf(file) {
   const stages = [];
   for (const each of DockerfileParser.parse(readFileSync(join(root, file), 'utf8')).getInstructions()) {
     const keyword = each.getKeyword();
-    const text = each.getTextContent().slice(keyword.length).trim().replace(/\\\n\s*/g, '');
+    const text = each
+      .getTextContent()
+      .slice(keyword.length)
+      .trim()
+      .replace(/\\\n\s*/g, '');
     const from = keyword === 'FROM' ? /^(\S+)(?: AS (\S+))?$/.exec(text) : undefined;
     if (from) stages.push({ from: from[1], name: from[2], instructions: [] });
     else stages.at(-1)?.instructions.push({ keyword, text });

