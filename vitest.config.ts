@@ -9,6 +9,7 @@ export default defineConfig({
       'tools/kafka',
       'tools/images',
       'tools/workflows',
+      'tools/releases',
       'tools/chaos',
       'tools/contracts',
       'tools/bench',

@@ -16,6 +16,7 @@ import { topicsCommand } from './commands/topics.js';
 import { upCommand } from './commands/up.js';
 import { winRateCommand } from './commands/win-rate.js';
 import { Interruption } from './interruption.js';
+import { version } from './software-versions.js';
 
 /**
  * Every command of the program, in the order of the help. A command's file imports nothing but `commander`, the
@@ -52,7 +53,7 @@ const EXIT_BUG = 70;
 export async function runProgram(args: readonly string[]): Promise<number> {
   const program = new Command('infalign')
     .description('Inference-aware alignment of language models: train, measure, and compare with the exact limit.')
-    .version('0.1.0', '-V, --version', 'show the version')
+    .version(version, '-V, --version', 'show the version')
     .helpCommand('help [command]', 'show the help of a command')
     .helpOption('-h, --help', 'show this help')
     .showHelpAfterError('(--help shows the options, with examples)')
