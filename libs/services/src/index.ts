@@ -8,4 +8,4 @@ export { runService, type RunServiceOptions } from './run-service.js';
 export { serviceMain, type ServiceProcess } from './service-main.js';
 export type { AssembledService, Service } from './service.js';
 export { openServiceParts, openStore, type ServiceParts, type StoreCredentials } from './service-parts.js';
-export { streamOverview, type StreamOverview } from './stream-overview.js';
+export { consumers, streamOverview, type StreamOverview } from './stream-overview.js';

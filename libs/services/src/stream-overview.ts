@@ -18,7 +18,8 @@ export interface StreamOverview {
   }[];
 }
 
-const consumers: readonly (readonly [group: string, topic: Topic])[] = [
+/** Every group of the services that has a topic to work off, but for the learners, which share runs. */
+export const consumers: readonly (readonly [group: string, topic: Topic])[] = [
   ['policy-sampler', topics.samplingRequests],
   ['reward-scorer', topics.rolloutSampled],
   ['calibrator', topics.rolloutScored],

@@ -6,14 +6,10 @@ import { protocolError } from './kafkajs-internals.js';
 import type { Network } from './network.js';
 import { asking, type Patience } from './offsets.js';
 import type { KafkaSettings } from './options.js';
+import { topicConfiguration } from './topic-configuration.js';
 
 /** How long the brokers may take to make topics, in milliseconds. */
 const creationTimeoutMs = 30_000;
-
-const hourMs = 3_600_000;
-
-/** What is more than a record in a batch of one record. */
-const batchOverheadBytes = 4096;
 
 /**
  * Makes what is missing of the topics, whoever else does the same at the same time, and waits until they can be used.
@@ -111,32 +107,6 @@ async function create(
       if (failure) throw refusal(failure);
     }
   });
-}
-
-/** What a topic is made with; see Kafka's topic configuration. */
-function topicConfiguration(
-  topic: Topic,
-  settings: KafkaSettings,
-  replicationFactor: number,
-): Record<string, string | number> {
-  const common = {
-    'min.insync.replicas': Math.max(1, replicationFactor - 1),
-    'max.message.bytes': settings.maxRecordBytes + batchOverheadBytes,
-    // Whatever other programs write can be read.
-    'compression.type': 'lz4',
-  };
-  if (!topic.compacted)
-    return { ...common, 'cleanup.policy': 'delete', 'retention.ms': settings.retentionHours * hourMs };
-  return {
-    ...common,
-    'cleanup.policy': 'compact',
-    // Tables are read whole: what is replaced goes soon, but not before those who follow have seen it.
-    'segment.bytes': 16 * 2 ** 20,
-    'segment.ms': hourMs / 6,
-    'min.cleanable.dirty.ratio': 0.2,
-    'min.compaction.lag.ms': 60_000,
-    'delete.retention.ms': 24 * hourMs,
-  };
 }
 
 /** @throws InputError if what is to be a table forgets records by their age */
