@@ -15,7 +15,7 @@ import { disturb } from './disturbances.mjs';
 import { keepServicesRunning } from './kept-running.mjs';
 import { plants } from './plants.mjs';
 import { runProgress } from './run-progress.mjs';
-import { experimentFile, replication, serviceTitles, servicesFile } from './settings.mjs';
+import { experimentFile, iterationsFor, replication, serviceTitles, servicesFile } from './settings.mjs';
 import { streamContents } from './stream-contents.mjs';
 import { policyHash, resultsOf, runUndisturbed } from './undisturbed.mjs';
 import { judge } from './verdict.mjs';
@@ -42,7 +42,7 @@ const progressLineMilliseconds = 3000;
  */
 export async function chaos({ folder, undisturbedFolder, seed, kills, plant, patienceSeconds, limitSeconds, tell }) {
   const experiment = join(folder, 'experiment.yaml');
-  writeFileSync(experiment, experimentFile(kills));
+  writeFileSync(experiment, experimentFile(iterationsFor(kills)));
   tell('the undisturbed run');
   const undisturbed = await runUndisturbed(experiment, undisturbedFolder);
 
@@ -195,8 +195,14 @@ async function lag(services, logger) {
   return `not consumed, transaction markers counted as well: ${waiting.join(', ')}; runs: ${runs.join(', ')}`;
 }
 
-/** What the stream and the store say when all is over. */
-async function gather(services, logger, { experiment, step }) {
+/**
+ * What the stream and the store say when all is over.
+ *
+ * @param {import('@infalign/run-config').Services} services
+ * @param {import('@infalign/telemetry').Logger} logger
+ * @param {{ experiment: import('@infalign/run-config').Experiment, step: string }} undisturbed
+ */
+export async function gather(services, logger, { experiment, step }) {
   const stream = await openStream('chaos', services, logger);
   const store = openStore(services);
   try {
@@ -204,10 +210,11 @@ async function gather(services, logger, { experiment, step }) {
     const runId = runIdOf(experiment, step);
     const record = (await stream.table(topics.runs)).get(runId);
     const versions = found.versions.get(runId) ?? [];
-    const history = record ? await learningHistory(store, pipelineRun(record), Math.max(0, ...versions)) : [];
+    const latest = versions.toSorted((a, b) => a.version - b.version).at(-1);
+    const history = record ? await learningHistory(store, pipelineRun(record), latest) : [];
     const learned = history.map((statistics) => ({
       ...statistics,
-      announced: versions.filter((version) => version === statistics.iteration).length,
+      announced: versions.filter(({ version }) => version === statistics.iteration).length,
     }));
     const policy = await policyHash(store, `${experimentId(experiment)}/${step}`, experiment);
     return { found, learned, policy };
@@ -217,7 +224,8 @@ async function gather(services, logger, { experiment, step }) {
   }
 }
 
-async function listening(port) {
+/** Waits until something listens on a port. @param {number} port */
+export async function listening(port) {
   for (const deadline = performance.now() + startSeconds * 1000; ; await sleep(200)) {
     const isThere = await new Promise((resolve) => {
       const socket = connect(port, '127.0.0.1');

@@ -8,7 +8,7 @@ import { program } from './kept-running.mjs';
  *
  * @param {string[]} commandArguments after `run`
  * @param {(event: { event: string, step?: string, phase?: string, done?: number, total?: number }) => void} onEvent
- * @returns {{ finished: Promise<void>, stop: () => void }} `finished` is rejected with what it says if it fails
+ * @returns {{ finished: Promise<void>, stop: () => void, kill: () => void }} `finished` is rejected with what it says if it fails
  */
 export function startRun(commandArguments, onEvent = () => undefined) {
   const child = spawn(process.execPath, [program('infalign'), 'run', ...commandArguments, '--json'], {
@@ -24,5 +24,5 @@ export function startRun(commandArguments, onEvent = () => undefined) {
   });
   // Whoever waits for it later is told then.
   finished.catch(() => undefined);
-  return { finished, stop: () => child.kill('SIGTERM') };
+  return { finished, stop: () => child.kill('SIGTERM'), kill: () => child.kill('SIGKILL') };
 }

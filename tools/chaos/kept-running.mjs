@@ -1,6 +1,6 @@
-/* global AbortController */
+/* global AbortController, clearTimeout */
 import { spawn } from 'node:child_process';
-import { openSync, rmSync, writeFileSync } from 'node:fs';
+import { fstatSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from '../workspace/workspace.mjs';
@@ -11,9 +11,13 @@ const restartMilliseconds = 1000;
 /** How long a service may take to end when it is told to. */
 const drainMilliseconds = 40_000;
 
-/** @param {string} title @returns {string} the program of a service, or of the command line */
-export function program(title) {
-  return join(root, 'apps', title, 'bin', `${title}.js`);
+/**
+ * @param {string} title
+ * @param {string} [checkout] of the repository
+ * @returns {string} the program of a service, or of the command line
+ */
+export function program(title, checkout = root) {
+  return join(checkout, 'apps', title, 'bin', `${title}.js`);
 }
 
 /**
@@ -22,9 +26,10 @@ export function program(title) {
  * @param {object} options
  * @param {string} options.folder for logs
  * @param {string} options.servicesFile
+ * @param {string} [options.checkout] the one whose programs are started
  * @param {(text: string) => void} options.tell told what nobody has asked for
  */
-export function keepServicesRunning({ folder, servicesFile, tell }) {
+export function keepServicesRunning({ folder, servicesFile, checkout = root, tell }) {
   const stopping = new AbortController();
   const watchdog = startWatchdog(folder);
   const processes = serviceTitles.flatMap((title) =>
@@ -35,6 +40,7 @@ export function keepServicesRunning({ folder, servicesFile, tell }) {
       port: index === 0 ? [] : ['--port', '0'],
       /** @type {import('node:child_process').ChildProcess | undefined} */
       child: undefined,
+      checkout,
       /** How long it stays away after its next end. */
       away: restartMilliseconds,
       wasKilled: false,
@@ -45,8 +51,10 @@ export function keepServicesRunning({ folder, servicesFile, tell }) {
 
   async function keepRunning(process_) {
     while (!stopping.signal.aborted) {
-      const log = openSync(join(folder, `${process_.name}.log`), 'a');
-      const child = spawn(program(process_.title), ['--config', servicesFile, ...process_.port], {
+      const logFile = join(folder, `${process_.name}.log`);
+      const log = openSync(logFile, 'a');
+      process_.logStart = fstatSync(log).size;
+      const child = spawn(program(process_.title, process_.checkout), ['--config', servicesFile, ...process_.port], {
         stdio: ['ignore', log, log],
       });
       const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? `code ${code}`)));
@@ -100,6 +108,48 @@ export function keepServicesRunning({ folder, servicesFile, tell }) {
       victim.away = awayMilliseconds;
       victim.child.kill('SIGKILL');
       return victim.name;
+    },
+
+    /** The names of all processes. */
+    names: processes.map(({ name }) => name),
+
+    /**
+     * Ends a process gracefully, and starts in its place the program of another checkout.
+     *
+     * @param {string} name
+     * @param {string} from the checkout
+     * @returns {Promise<void>} when the new one listens
+     */
+    async replace(name, from) {
+      const process_ = processes.find((each) => each.name === name);
+      const { child } = process_;
+      process_.wasKilled = true;
+      process_.away = 0;
+      process_.checkout = from;
+      child.kill('SIGTERM');
+      const late = setTimeout(() => {
+        notEnded++;
+        tell(`${name} does not end when it is told to; see ${name}.log`);
+        child.kill('SIGKILL');
+      }, drainMilliseconds);
+      const log = join(folder, `${name}.log`);
+      const isReplaced = () =>
+        process_.child !== undefined &&
+        process_.child !== child &&
+        readFileSync(log).subarray(process_.logStart).toString().includes('listening on ');
+      for (const deadline = performance.now() + 3 * drainMilliseconds; !isReplaced();) {
+        if (performance.now() > deadline) throw new Error(`${name} does not listen; see ${name}.log`);
+        await sleep(50);
+        if (process_.child !== child) clearTimeout(late);
+      }
+    },
+
+    /** Kills all of them at once, by SIGKILL; none is started anew. */
+    async killAll() {
+      stopping.abort();
+      for (const { child } of processes) child?.kill('SIGKILL');
+      await running;
+      watchdog.kill();
     },
 
     /** Ends all of them: gracefully, and those that do not end in time by force. */

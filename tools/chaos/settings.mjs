@@ -17,12 +17,20 @@ export const replicas = {
 export const serviceTitles = Object.keys(replicas);
 
 /**
- * The whole method, as small as it goes, with so many iterations of PPO that kills are spread over a run of services.
- *
  * @param {number} kills
+ * @returns {number} so many iterations of PPO that kills are spread over a run of services
+ */
+export function iterationsFor(kills) {
+  return Math.max(8, Math.ceil(1.5 * kills));
+}
+
+/**
+ * The whole method, as small as it goes.
+ *
+ * @param {number} iterations of PPO
  * @returns {string} the experiment file
  */
-export function experimentFile(kills) {
+export function experimentFile(iterations) {
   return `name: chaos
 seed: 1
 dataset: {kind: state-of-the-union}
@@ -37,7 +45,7 @@ sampling: {max_response_tokens: 16, batch_rollouts: 8}
 calibration: {references: 16}
 runs: {methods: ["ppo/exp:5"], target_kls: [0.2]}
 procedures: [standard, "bon:4"]
-ppo: {iterations: ${Math.max(8, Math.ceil(1.5 * kills))}, prompts_per_iteration: 12, rollouts_per_prompt: 4, advantages: value}
+ppo: {iterations: ${iterations}, prompts_per_iteration: 12, rollouts_per_prompt: 4, advantages: value}
 evaluation: {samples: 8, bootstrap_resamples: 200}
 stream: {partitions: ${partitions}}
 `;
@@ -48,15 +56,16 @@ stream: {partitions: ${partitions}}
  * @param {readonly string[]} options.brokers
  * @param {string} options.store folder of the checkpoint store
  * @param {Record<string, number>} options.ports by service, where its first process listens
+ * @param {number} [options.copies] of each partition
  * @returns {string} the services file
  */
-export function servicesFile({ brokers, store, ports }) {
+export function servicesFile({ brokers, store, ports, copies = replication }) {
   const services = serviceTitles.map((title) => `  ${title.replace('-', '_')}: {port: ${ports[title]}}\n`);
   return `store: ${JSON.stringify(store)}
 stream:
   brokers: [${brokers.join(', ')}]
   partitions: ${partitions}
-  replication: ${replication}
+  replication: ${copies}
   session_timeout_ms: 6000
 services:
 ${services.join('')}`;

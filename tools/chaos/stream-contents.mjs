@@ -21,7 +21,7 @@ const rolloutTopics = [
  * @property {Map<string, string[]>} requests the same by the ids of requests
  * @property {Map<string, { hashes: string[], rollouts: number }>} evaluations by run, prompt and version; rollouts measured
  * @property {Map<string, { runId: string, promptId: string, hash: string, seen: number }>} references by run and prompt
- * @property {Map<string, number[]>} versions the policy versions that each run has announced, in the order of the log
+ * @property {Map<string, import('@infalign/contracts').PolicyVersion[]>} versions the policy versions that each run has announced, in the order of the log
  * @property {{ topic: string, reason: string }[]} deadLetters
  */
 
@@ -67,7 +67,7 @@ export async function streamContents(stream) {
 
   const versions = new Map();
   for await (const { value } of stream.readAll(topics.policyVersions)) {
-    versions.set(value.runId, [...(versions.get(value.runId) ?? []), Number(value.version)]);
+    versions.set(value.runId, [...(versions.get(value.runId) ?? []), value]);
   }
 
   const deadLetters = [];

@@ -6,6 +6,7 @@ import { downCommand } from './commands/down.js';
 import { replayCommand } from './commands/replay.js';
 import { reportCommand } from './commands/report.js';
 import { resultsCommand } from './commands/results.js';
+import { rollbackCommand } from './commands/rollback.js';
 import { runCommand } from './commands/run.js';
 import { runStepCommand } from './commands/run-step.js';
 import { statusCommand } from './commands/status.js';
@@ -35,6 +36,7 @@ const COMMANDS: readonly (() => Command)[] = [
   statusCommand,
   tailCommand,
   replayCommand,
+  rollbackCommand,
   downCommand,
   doctorCommand,
 ];

@@ -49,13 +49,13 @@ export interface CheckpointStore {
    */
   list(prefix: string): Promise<string[]>;
   /**
-   * Deletes the checkpoints under a prefix but those named, and what interrupted publications have left there once it is
+   * Deletes the checkpoints under a prefix but those that are to be kept, and what interrupted publications have left there once it is
    * old enough to belong to none that goes on. Call it when the newest checkpoint has been announced: not before, or a
    * process that has been replaced without knowing deletes what its successor published.
    *
-   * @param names in full, as for `read`; each under the prefix
+   * @param isKept told of a name in full, as for `read`, whether it stays; one that appears meanwhile stays
    */
-  retain(prefix: string, names: ReadonlySet<string>): Promise<void>;
+  retain(prefix: string, isKept: (name: string) => boolean): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -163,17 +163,12 @@ export function createCheckpointStore(
       return checkpointNames(await objectsUnder(prefix));
     },
 
-    async retain(prefix, names) {
-      const folder = folderOf(prefix);
-      for (const name of names) {
-        if (checkpointName(name).startsWith(folder)) continue;
-        throw new Error(`${name} is to be retained under ${prefix}, but is not there`);
-      }
+    async retain(prefix, isKept) {
       const leftoversBeforeMs = Date.now() - leftoverGraceMs;
       const objects = await objectsUnder(prefix);
       const manifests = new Map<string, Manifest | undefined>();
       for (const name of checkpointNames(objects)) manifests.set(name, await currentManifest(name));
-      for (const key of removableKeys(objects, manifests, names, leftoversBeforeMs)) await storage.remove(key);
+      for (const key of removableKeys(objects, manifests, isKept, leftoversBeforeMs)) await storage.remove(key);
     },
 
     close: () => storage.close(),

@@ -35,14 +35,14 @@ export function checkpointNames(objects: readonly StoredObject[]): string[] {
  * visible without its files.
  *
  * @param manifests by name, those of all checkpoints among the objects; none where it is damaged
- * @param retained the names of the checkpoints that stay
+ * @param isKept whether the checkpoint of a name stays
  * @param leftoversBeforeMs what belongs to no checkpoint is deleted if it was stored before: later it may belong to a
  *   publication that goes on
  */
 export function removableKeys(
   objects: readonly StoredObject[],
   manifests: ReadonlyMap<string, Manifest | undefined>,
-  retained: ReadonlySet<string>,
+  isKept: (name: string) => boolean,
   leftoversBeforeMs: number,
 ): string[] {
   const isRemovable = ({ key, modifiedMs }: StoredObject): boolean => {
@@ -54,15 +54,15 @@ export function removableKeys(
       case 'partial':
         return isOld;
       case 'manifest':
-        return !retained.has(role.name);
+        return !isKept(role.name);
       case 'content': {
         const isCurrent = manifests.has(role.name) && (manifests.get(role.name)?.folder ?? role.hash) === role.hash;
-        return isCurrent ? !retained.has(role.name) : isOld;
+        return isCurrent ? !isKept(role.name) : isOld;
       }
       case 'beside': {
         if (!manifests.has(role.name)) return false;
         const manifest = manifests.get(role.name);
-        if (!retained.has(role.name)) return true;
+        if (!isKept(role.name)) return true;
         // Its files lie in the folder of their content: these are of a checkpoint that was copied here and then replaced.
         return manifest?.folder !== undefined && isOld;
       }

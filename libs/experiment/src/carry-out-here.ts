@@ -31,7 +31,14 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
     const progress = runProgress(run, context);
     const learner =
       run.policyRun &&
-      (await learningRun(run, { stream, store, runs, onIteration: ({ iteration }) => progress.learned(iteration) }));
+      (await learningRun(run, {
+        stream,
+        store,
+        runs,
+        // Nobody rolls back a run that is carried out here.
+        keptVersions: 0,
+        onIteration: ({ iteration }) => progress.learned(iteration),
+      }));
     const evaluation = assembleEvaluation(parts);
     const count = async (topic: Parameters<typeof stream.endOffsets>[0]): Promise<number> =>
       (await stream.endOffsets(topic)).reduce((sum, end) => sum + end, 0);
@@ -55,7 +62,8 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
       },
     );
     models.dispose();
-    return await collect({ record, stream, history: learner?.history() ?? [] });
+    const history = learner?.history() ?? [];
+    return await collect({ record, stream, history, finalVersion: history.length });
   } finally {
     await stream.close();
   }

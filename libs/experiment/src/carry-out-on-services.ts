@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readCheckpoint, type CheckpointStore } from '@infalign/checkpoint';
-import { PpoLearnerServiceService } from '@infalign/contracts';
+import type { PolicyVersion } from '@infalign/contracts';
 import { InputError } from '@infalign/core';
 import {
   checkpointNames,
@@ -15,8 +15,8 @@ import {
 } from '@infalign/pipeline';
 import { formatExperiment, type Services } from '@infalign/run-config';
 import { isPoison, topics, type RolloutStream, type Topic } from '@infalign/rollout-stream';
-import { createRpcClient, RpcError, type RetryPolicy } from '@infalign/rpc';
-import { openStore, openStream, type StoreCredentials } from '@infalign/services';
+import { RpcError } from '@infalign/rpc';
+import { askLearner, openStore, openStream, type LearnerClient, type StoreCredentials } from '@infalign/services';
 import type { Logger } from '@infalign/telemetry';
 import type { CarryOut } from './carry-out.js';
 import type { ExperimentFolder } from './experiment-folder.js';
@@ -30,9 +30,6 @@ export interface ServicesOptions {
   readonly logger: Logger;
   readonly credentials?: StoreCredentials;
 }
-
-/** What is asked of the learner can be asked again; it may be away for about half a minute. */
-const patience: RetryPolicy = { attempts: 13, initialDelayMs: 200, factor: 2, maxDelayMs: 3000 };
 
 /** A run may take so long. */
 const runDeadlineMs = 30 * 24 * 3_600_000;
@@ -50,14 +47,7 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
     const endWarning = warnOfUnusableRecords(stream, logger);
     try {
       await publishCheckpoints(store, experimentId(experiment), folder);
-      const learner = createRpcClient(PpoLearnerServiceService, {
-        address: services.services.ppoLearner.address ?? `127.0.0.1:${services.services.ppoLearner.port}`,
-        plaintext: services.client.plaintext,
-        retry: patience,
-        ...(services.client.tls && { tls: services.client.tls }),
-        ...(services.client.tokenFile !== undefined && { tokenFile: services.client.tokenFile }),
-      });
-      try {
+      return await askLearner(services, async (learner) => {
         await learner.startRun({
           runId,
           experiment: formatExperiment(experiment),
@@ -67,18 +57,15 @@ export function carryOutOnServices({ services, logger, credentials }: ServicesOp
         const record = (await stream.table(topics.runs)).get(runId)!;
         const run = pipelineRun(record);
         const progress = runProgress(run, context);
-        if (run.policyRun) {
-          await watch(runId, learner, progress);
-          await evaluated(run, stream, context, progress);
-        } else await sampled(run, stream, context, progress);
-        const history = run.policyRun ? await learningHistory(store, run, experiment.ppo.iterations) : [];
-        return await collect({ record, stream, history });
-      } catch (error) {
-        if (!(error instanceof RpcError)) throw error;
-        throw new InputError(`the services: ${error.message}`, { cause: error });
-      } finally {
-        learner.close();
-      }
+        if (!run.policyRun) {
+          await sampled(run, stream, context, progress);
+          return await collect({ record, stream, history: [], finalVersion: 0 });
+        }
+        const final = await watch(runId, learner, progress);
+        await evaluated(run, final.version, stream, context, progress);
+        const history = await learningHistory(store, run, final);
+        return await collect({ record, stream, history, finalVersion: final.version });
+      });
     } finally {
       endWarning();
       await stream.close();
@@ -97,10 +84,8 @@ async function publishCheckpoints(store: CheckpointStore, place: string, folder:
   }
 }
 
-type Learner = ReturnType<typeof createRpcClient<typeof PpoLearnerServiceService>>;
-
-/** Follows a run until its learning is over, also while the learner is away for a time. */
-async function watch(runId: string, learner: Learner, progress: RunProgress): Promise<void> {
+/** Follows a run until its learning is over, also while the learner is away for a time. @returns its final version */
+async function watch(runId: string, learner: LearnerClient, progress: RunProgress): Promise<PolicyVersion> {
   for (;;) {
     try {
       for await (const { statistics } of learner.watchRun({ runId }, { deadlineMs: runDeadlineMs })) {
@@ -108,7 +93,7 @@ async function watch(runId: string, learner: Learner, progress: RunProgress): Pr
       }
       const { state } = await learner.getRun({ runId });
       if (state!.running) continue;
-      if ((state!.latest?.version ?? 0) >= state!.iterations) return;
+      if (state!.latest?.final) return state!.latest;
       throw new InputError(`run ${runId} was stopped: start it again with --resume`);
     } catch (error) {
       if (!(error instanceof RpcError && error.code === 'UNAVAILABLE')) throw error;
@@ -119,13 +104,14 @@ async function watch(runId: string, learner: Learner, progress: RunProgress): Pr
 /** Waits until every evaluation prompt of a policy's run has its result. */
 async function evaluated(
   { record: { runId, evaluatedFrom } }: PipelineRun,
+  finalVersion: number,
   stream: RolloutStream,
   { experiment }: StepContext,
   progress: RunProgress,
 ): Promise<void> {
   const prompts = new Set<string>();
   await follow(stream, topics.evaluationResults, evaluatedFrom, (result) => {
-    if (result.runId !== runId || result.policyVersion !== experiment.ppo.iterations) return false;
+    if (result.runId !== runId || result.policyVersion !== finalVersion) return false;
     if (prompts.has(result.promptId)) return false;
     prompts.add(result.promptId);
     progress.evaluated(1);

@@ -10,6 +10,8 @@ export interface CarriedOutRun {
   readonly stream: RolloutStream;
   /** The statistics of every iteration; empty where nothing is learned. */
   readonly history: readonly LearningStatistics[];
+  /** The policy version that learning has ended with; 0 where nothing is learned. */
+  readonly finalVersion: number;
 }
 
 /** What is carried out. */

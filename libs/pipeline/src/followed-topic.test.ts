@@ -24,6 +24,7 @@ function version(runId: string, number = 0): PolicyVersion {
     observedKl: 0,
     targetKl: 0,
     final: false,
+    rolledBackTo: 0,
   };
 }
 

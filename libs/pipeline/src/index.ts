@@ -7,7 +7,8 @@ export {
   strengthOf,
   type PolicyRun,
 } from './experiment-steps.js';
-export { learningHistory, learningRun, type LearningRun, type LearningRunOptions } from './learning-run.js';
+export { learningHistory } from './learner-checkpoint.js';
+export { learningRun, type LearningRun, type LearningRunOptions } from './learning-run.js';
 export { createModelCache, type ModelCache } from './model-cache.js';
 export { pipelineRun, type PipelineRun } from './pipeline-run.js';
 export { evaluationRequests, firstRequests, trainingRequests, type Prompts } from './run-requests.js';
@@ -20,6 +21,7 @@ export {
   runScorers,
   type StageParts,
 } from './stages.js';
+export { rollBack } from './roll-back.js';
 export { startRun, type RunToStart } from './start-run.js';
 export { modelOf, readModel, storeModel, type StoredModel } from './stored-model.js';
 export { readText, storeText, textOf, type StoredText } from './stored-text.js';

@@ -13,7 +13,8 @@ import {
 import type { Experiment } from '@infalign/run-config';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { policyRuns, runIdOf, stepNames } from './experiment-steps.js';
-import { learningHistory, learningRun, type LearningRun } from './learning-run.js';
+import { learningHistory } from './learner-checkpoint.js';
+import { learningRun, type LearningRun } from './learning-run.js';
 import { createModelCache, type ModelCache } from './model-cache.js';
 import type { PipelineRun } from './pipeline-run.js';
 import { followRuns, type Runs } from './runs.js';
@@ -66,8 +67,8 @@ beforeEach(() => setUp());
 afterEach(tearDown);
 
 /** A learner of the run; the store may be one that does something at the right moment. */
-async function begin(own: CheckpointStore = store): Promise<LearningRun> {
-  const learner = await learningRun(run, { stream, store: own, runs });
+async function begin(own: CheckpointStore = store, keptVersions = 0): Promise<LearningRun> {
+  const learner = await learningRun(run, { stream, store: own, runs, keptVersions });
   learners.push(learner);
   return learner;
 }
@@ -102,9 +103,15 @@ describe('learningRun', () => {
       const place = `${policyStep}/${kind}`;
       expect(await store.list(place)).toEqual([`${place}/version-2`, `${place}/version-3`]);
     }
-    expect(await learningHistory(store, run, 3)).toEqual(learner.history());
-    expect(await learningHistory(store, run, 0)).toEqual([]);
+    expect(await learningHistory(store, run, (await announced()).at(-1))).toEqual(learner.history());
+    expect(await learningHistory(store, run, undefined)).toEqual([]);
     expect(learner.history().map(({ iteration }) => iteration)).toEqual([1, 2, 3]);
+  });
+
+  it('keeps those of as many more as it is told to', async () => {
+    await learnToTheEnd(await begin(store, 1));
+    const place = `${policyStep}/policies`;
+    expect(await store.list(place)).toEqual([1, 2, 3].map((version) => `${place}/version-${version}`));
   });
 
   it("publishes policies with their base policy's tokenizer, end-of-text, padding and chat template", async () => {
@@ -202,9 +209,9 @@ describe('learningRun', () => {
     const held = new Promise<void>((resolve) => (goOn = resolve));
     const first = await begin({
       ...store,
-      async retain(prefix, names) {
+      async retain(prefix, isKept) {
         await held;
-        await store.retain(prefix, names);
+        await store.retain(prefix, isKept);
       },
     });
     await supply();

@@ -26,6 +26,7 @@ function runOf(step: string): PipelineRun {
     scoredFrom: [0],
     evaluatedFrom: [0],
     stopped: false,
+    restorations: 0,
   };
   return pipelineRun(record);
 }

@@ -2,7 +2,7 @@ import { Purpose, type SamplingRequest } from '@infalign/contracts';
 import { seededRandom } from '@infalign/core';
 import type { Prompt } from '@infalign/datasets';
 import { partitionOf, topics } from '@infalign/rollout-stream';
-import { policyVersionOf } from '@infalign/stage-learning';
+import { baseOrigin, policyVersionOf, type LearningOrigin } from '@infalign/stage-learning';
 import { runSeed, stalenessOfRun, stepNames } from './experiment-steps.js';
 import type { PipelineRun } from './pipeline-run.js';
 import type { StoredText } from './stored-text.js';
@@ -13,10 +13,7 @@ export type Prompts = StoredText['prompts'];
 /** What a run asks for first: all that a step of reference rollouts wants, or what a policy's learning begins with. */
 export function firstRequests(run: PipelineRun, prompts: Prompts, partitions: number): SamplingRequest[] {
   const { experiment, record } = run;
-  if (run.policyRun) {
-    const asked = Math.min(experiment.ppo.iterations, 1 + stalenessOfRun(experiment, run.policyRun));
-    return Array.from({ length: asked }, (_, index) => trainingRequests(run, prompts, index + 1, partitions)).flat();
-  }
+  if (run.policyRun) return nextTrainingRequests(run, prompts, 0, partitions);
   const { references } = experiment.calibration;
   const reference = { purpose: Purpose.PURPOSE_REFERENCE, policyVersion: 0, firstSampleIndex: 0, samples: references };
   if (record.step === stepNames.trainingReferences) {
@@ -35,15 +32,37 @@ export function firstRequests(run: PipelineRun, prompts: Prompts, partitions: nu
   ];
 }
 
+/**
+ * The requests for the rollouts of all iterations that have been asked for when an iteration has been learned, and are still
+ * to be learned from: those of the next one, and of as many after that as staleness allows.
+ *
+ * @param learned the iteration; 0 before the first
+ */
+export function nextTrainingRequests(
+  run: PipelineRun,
+  prompts: Prompts,
+  learned: number,
+  partitions: number,
+  origin: LearningOrigin = baseOrigin,
+): SamplingRequest[] {
+  const { experiment, policyRun } = run;
+  const last = Math.min(experiment.ppo.iterations, learned + 1 + stalenessOfRun(experiment, policyRun!));
+  return Array.from({ length: last - learned }, (_, index) =>
+    trainingRequests(run, prompts, learned + 1 + index, partitions, origin),
+  ).flat();
+}
+
 /** The requests for the rollouts of an iteration of learning, counted from 1, in the order in which they are learned from. */
 export function trainingRequests(
   run: PipelineRun,
   prompts: Prompts,
   iteration: number,
   partitions: number,
+  origin: LearningOrigin = baseOrigin,
 ): SamplingRequest[] {
   const { ppo } = run.experiment;
-  const policyVersion = policyVersionOf(iteration, stalenessOfRun(run.experiment, run.policyRun!));
+  const policyVersion = policyVersionOf(iteration, stalenessOfRun(run.experiment, run.policyRun!), origin);
+  const updates = policyVersion - origin.version;
   return requestsFor(
     run,
     promptsOfIteration(prompts.train, iteration, ppo.promptsPerIteration, seedOf(run)),
@@ -51,9 +70,10 @@ export function trainingRequests(
       purpose: Purpose.PURPOSE_TRAINING,
       policyVersion,
       // Iterations that are sampled from one version take their samples from where those of the one before end.
-      firstSampleIndex: (iteration - 1 - policyVersion) * ppo.rolloutsPerPrompt,
+      firstSampleIndex: (iteration - origin.iteration - 1 - updates) * ppo.rolloutsPerPrompt,
       samples: ppo.rolloutsPerPrompt,
-      batch: `training-${iteration}`,
+      // An iteration that is learned once more after a rollback has other batches.
+      batch: `training-${iteration}${origin.version === 0 ? '' : `-after-version-${origin.version}`}`,
     },
     partitions,
   );

@@ -58,6 +58,7 @@ describe('startRun', () => {
       checkpoint: 'base/model',
       targetKl: 0.3,
       final: false,
+      rolledBackTo: 0,
     });
     expect(requests).toHaveLength(3);
   });

@@ -80,6 +80,7 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
       scoredFrom: await stream.endOffsets(topics.rolloutScored),
       evaluatedFrom: await stream.endOffsets(topics.evaluationResults),
       stopped: false,
+      restorations: 0,
     };
     const run = pipelineRun(record);
     const { prompts } = textOf(await store.read(record.text!.name, record.text!.contentHash), record.text!.name);
@@ -93,6 +94,7 @@ export async function startRun(stream: RolloutStream, store: CheckpointStore, wa
       observedKl: 0,
       targetKl: run.policyRun?.targetKl ?? 0,
       final: false,
+      rolledBackTo: 0,
     };
     const outputs = [
       outgoing(topics.runs, record),

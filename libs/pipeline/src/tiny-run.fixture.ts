@@ -11,12 +11,11 @@ import {
   type Topic,
 } from '@infalign/rollout-stream';
 import { learningRun } from './learning-run.js';
-import { stepNames } from './experiment-steps.js';
+import { policyRuns, stepNames } from './experiment-steps.js';
 import { createModelCache } from './model-cache.js';
 import { followRuns } from './runs.js';
 import { assembleCalibration, assembleEvaluation, assembleSampling, assembleScoring } from './stages.js';
 import { startRun } from './start-run.js';
-import { policyStep } from './tiny-experiment.fixture.js';
 
 /** What runs leave: the records of every topic, by partition in order; and what the learner has to say. */
 export interface LeftBehind {
@@ -38,14 +37,14 @@ export async function carryOutRuns(
   transactions = Infinity,
   sampler = (stage: Stage<SamplingRequest>): Stage<SamplingRequest> => stage,
 ): Promise<LeftBehind> {
-  for (const step of [stepNames.trainingReferences, stepNames.heldOutReferences, policyStep]) {
+  for (const step of [stepNames.trainingReferences, stepNames.heldOutReferences, policyRuns(experiment)[0]!.name]) {
     await startRun(stream, store, { experiment, step, checkpoints: '' });
   }
   const runs = await followRuns(stream, store);
   const models = createModelCache(store, 2);
   const parts = { stream, runs, models };
   const run = (await runs.all()).find(({ policyRun }) => policyRun !== undefined)!;
-  const learner = await learningRun(run, { stream, store, runs });
+  const learner = await learningRun(run, { stream, store, runs, keptVersions: 10 });
   const evaluation = assembleEvaluation(parts);
   const workers = [
     await stageWorker(stream, sampler(assembleSampling(parts))),

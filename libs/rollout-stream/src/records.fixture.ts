@@ -106,6 +106,7 @@ export const policyVersion: PolicyVersion = {
   observedKl: -0.01,
   targetKl: 0,
   final: false,
+  rolledBackTo: 0,
 };
 
 export const calibrationState: CalibrationState = {
@@ -143,6 +144,7 @@ export const run: Run = {
   scoredFrom: [2, 1],
   evaluatedFrom: [0, 0],
   stopped: false,
+  restorations: 0,
 };
 
 export const evaluationResult: EvaluationResult = {

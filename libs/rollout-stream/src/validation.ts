@@ -95,6 +95,10 @@ export function checkPolicyVersion(version: PolicyVersion): void {
   finite('observed_kl', version.observedKl);
   notNegative('target_kl', version.targetKl);
   positive('beta', version.beta);
+  wholeNumber('rolled_back_to', version.rolledBackTo, 0);
+  if (version.rolledBackTo > 0 && version.rolledBackTo >= version.version) {
+    reject('rolled_back_to', `${version.rolledBackTo} is not a version before ${version.version}`);
+  }
 }
 
 /** @throws InputError naming the field */

@@ -173,6 +173,13 @@ export const servicesSchema = z.strictObject({
     .min(1)
     .default(1)
     .describe("TensorFlow's threads in each service: so many parts of a batch are computed at the same time."),
+  kept_versions: z
+    .int()
+    .min(0)
+    .default(5)
+    .describe(
+      'Policy versions of a run whose checkpoints stay, beside those that are still needed: what `infalign rollback` can go back to.',
+    ),
   drain_seconds: z
     .number()
     .min(0)

@@ -1,5 +1,6 @@
 export { calibrator } from './calibrator.js';
 export { evaluator } from './evaluator.js';
+export { askLearner, type LearnerClient } from './ask-learner.js';
 export { openStream } from './open-stream.js';
 export { policySampler } from './policy-sampler.js';
 export { ppoLearner } from './ppo-learner.js';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunState } from '@infalign/contracts';
 import { InputError } from '@infalign/core';
-import { learningHistory, runIdOf, startRun, untilCommitted, type PipelineRun } from '@infalign/pipeline';
+import { learningHistory, rollBack, runIdOf, startRun, untilCommitted, type PipelineRun } from '@infalign/pipeline';
 import { experimentHash, parseExperiment } from '@infalign/run-config';
 import { outgoing, topics } from '@infalign/rollout-stream';
 import { RpcError } from '@infalign/rpc';
@@ -29,7 +29,7 @@ export function learningControl({ stream, store, runs }: ServiceParts): Learning
     const iterations = run.policyRun ? run.experiment.ppo.iterations : 0;
     // Every run announces a version as it is started: where there is none yet, it is on its way.
     const latest = (await runs.versions(runId)).at(-1) ?? (await runs.latestVersion(runId));
-    const running = !run.record.stopped && (latest?.version ?? 0) < iterations;
+    const running = !run.record.stopped && (latest?.iteration ?? 0) < iterations;
     return { runId, latest, iterations, running };
   }
 
@@ -60,16 +60,21 @@ export function learningControl({ stream, store, runs }: ServiceParts): Learning
       await runs.run(runId);
     },
     stop: (runId) => setStopped(runId, true),
+    rollBack: async (runId, version) => rollBack((await known(runId))!, version, { stream, store, runs }),
     state,
     async *statistics(runId, signal) {
       const run = (await known(runId))!;
-      for (let told = 0; ;) {
+      for (let [told, version] = [0, 0]; ;) {
         const current = (await state(runId))!;
-        const version = current.latest?.version ?? 0;
-        if (version > told) {
-          const history = await learningHistory(store, run, version);
+        const { latest } = current;
+        if (latest && latest.version > version) {
+          // What a rollback has undone is told again when it is learned again.
+          const since = (await runs.versions(runId)).filter((each) => each.version > version && each.rolledBackTo > 0);
+          told = Math.min(told, ...since.map(({ iteration }) => iteration));
+          const history = await learningHistory(store, run, latest);
           for (const statistics of history.slice(told)) yield statistics;
-          told = version;
+          told = latest.iteration;
+          version = latest.version;
         } else if (!current.running) return;
         signal.throwIfAborted();
         await sleep(lookMs, undefined, { signal }).catch(() => undefined);

@@ -33,8 +33,8 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
         const { record, policyRun, experiment } = run;
         if (!policyRun || record.stopped) continue;
         if (!assigned.includes(partitionOf(topics.runs, record, stream.partitions))) continue;
-        const latest = (await runs.versions(record.runId)).at(-1)?.version ?? 0;
-        if (latest < experiment.ppo.iterations) due.set(record.runId, run);
+        const learned = (await runs.versions(record.runId)).at(-1)?.iteration ?? 0;
+        if (learned < experiment.ppo.iterations) due.set(record.runId, run);
       }
       for (const [runId, { end }] of learning) if (!due.has(runId)) end();
       for (const [runId, run] of due) {
@@ -65,6 +65,7 @@ async function learn(run: PipelineRun, parts: ServiceParts, signal: AbortSignal)
   try {
     const learner = await learningRun(run, {
       ...parts,
+      keptVersions: parts.services.keptVersions,
       onIteration: ({ iteration, kl, meanCalibratedReward, staleness, dropped }) =>
         logger.info({ runId, iteration, kl, meanCalibratedReward, staleness, dropped }, 'iteration learned'),
     });

@@ -13,6 +13,7 @@ export interface ServiceParts {
   readonly store: CheckpointStore;
   readonly runs: Runs;
   readonly models: ModelCache;
+  readonly services: Services;
   readonly logger: Logger;
   readonly telemetry: Telemetry;
   /** Closes them all. */
@@ -49,6 +50,7 @@ export async function openServiceParts(
     store,
     runs,
     models,
+    services,
     logger,
     telemetry,
     async close() {

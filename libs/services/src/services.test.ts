@@ -278,6 +278,29 @@ describeWithKafka('the five services', (workplace) => {
     expect(after.slice(0, before.length)).toEqual(before);
   });
 
+  it('go back to an earlier version of a run that is being learned, and learn on from it', async () => {
+    const { policy } = await begin(clients, 'rolled-back', 100_000);
+    const latest = async () => (await clients.learner.getRun({ runId: policy })).state!.latest!;
+    await vi.waitUntil(async () => (await latest()).version >= 3, { timeout: 60_000, interval: 100 });
+    const target = (await latest()).version - 1;
+    const { version: again } = await clients.learner.rollBack({ runId: policy, version: target });
+    const { versions } = await clients.sampler.listPolicyVersions({ runId: policy });
+    const before = versions.find(({ version }) => version === target);
+    expect(again).toMatchObject({ rolledBackTo: target, iteration: before!.iteration, beta: before!.beta });
+    await vi.waitUntil(async () => (await latest()).version > again!.version + 1, { timeout: 60_000, interval: 100 });
+    await clients.learner.stopRun({ runId: policy });
+    const all = (await clients.sampler.listPolicyVersions({ runId: policy })).versions;
+    expect(all.map(({ version }) => version)).toEqual(all.map((_, index) => index));
+    expect(all[again!.version + 1]!.iteration).toBe(target + 1);
+    const rolledBack = all.filter(({ rolledBackTo }) => rolledBackTo > 0);
+    expect(rolledBack).toEqual([again]);
+    const statistics = await watched(clients, policy);
+    expect(statistics.map(({ iteration }) => iteration)).toEqual(statistics.map((_, index) => index + 1));
+    // A stopped run is rolled back as well, and stays stopped.
+    const stopped = await clients.learner.rollBack({ runId: policy, version: all.length - 2 });
+    expect(stopped.state).toMatchObject({ running: false, latest: { rolledBackTo: all.length - 2 } });
+  });
+
   describe('refuse', () => {
     /** What a call fails with; it has a reason and a remedy. */
     async function refusal(call: Promise<unknown>): Promise<{ code: RpcErrorCode; reason: string; message: string }> {
@@ -297,6 +320,7 @@ describeWithKafka('the five services', (workplace) => {
       ['GetRun', 'NOT_FOUND', 'RUN_UNKNOWN', ({ learner }) => learner.getRun({ runId: 'nobody' })],
       ['StopRun', 'NOT_FOUND', 'RUN_UNKNOWN', ({ learner }) => learner.stopRun({ runId: 'nobody' })],
       ['WatchRun', 'NOT_FOUND', 'RUN_UNKNOWN', (c) => watched(c, 'nobody')],
+      ['RollBack', 'NOT_FOUND', 'RUN_UNKNOWN', ({ learner }) => learner.rollBack({ runId: 'nobody', version: 1 })],
       ['ListPolicyVersions', 'NOT_FOUND', 'RUN_UNKNOWN', (c) => c.sampler.listPolicyVersions({ runId: 'nobody' })],
       ['Evaluate', 'FAILED_PRECONDITION', 'POLICY_VERSION_UNKNOWN', (c) => evaluated(c, 'nobody', 0)],
       [
@@ -307,6 +331,21 @@ describeWithKafka('the five services', (workplace) => {
       ],
     ])('an unknown run in %s with %s', async (_, code, reason, call) => {
       expect(await refusal(call(clients))).toMatchObject({ code, reason });
+    });
+
+    it('to roll back a run that is finished, or trains no policy', async () => {
+      const refusals = await Promise.all(
+        [carriedOut.policy, carriedOut.references].map((runId) =>
+          refusal(clients.learner.rollBack({ runId, version: 1 })),
+        ),
+      );
+      for (const { code, reason } of refusals) {
+        expect({ code, reason }).toEqual({ code: 'FAILED_PRECONDITION', reason: 'NOTHING_TO_ROLL_BACK_TO' });
+      }
+      expect(refusals.map(({ message }) => message)).toEqual([
+        expect.stringContaining('is finished, with version 2'),
+        expect.stringContaining('trains no policy'),
+      ]);
     });
 
     it('an unknown run where they would sample and score', async () => {

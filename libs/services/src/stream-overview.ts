@@ -50,7 +50,7 @@ export async function streamOverview(
     const progress = await Promise.all(
       (await runs.all()).map(async ({ record, experiment, policyRun }) => {
         const iterations = policyRun ? experiment.ppo.iterations : 0;
-        const iteration = (await runs.versions(record.runId)).at(-1)?.version ?? 0;
+        const iteration = (await runs.versions(record.runId)).at(-1)?.iteration ?? 0;
         return { runId: record.runId, iteration, iterations, state: stateOf(record.stopped, iteration, iterations) };
       }),
     );

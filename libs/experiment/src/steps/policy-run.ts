@@ -38,13 +38,12 @@ export function policyRunStep(name: string): StepBody {
 
 async function collectResult(
   policyRun: PolicyRun,
-  { record, stream, history }: CarriedOutRun,
+  { record, stream, history, finalVersion }: CarriedOutRun,
   { prompts, tokenizer }: StoredText,
   plant: Plant | undefined,
 ): Promise<PolicyRunResult> {
   const { runId, evaluatedFrom, scoredFrom } = record;
   const evaluation = new Map<string, EvaluationResult>();
-  const finalVersion = history.length;
   for await (const { value } of stream.readAll(topics.evaluationResults, evaluatedFrom)) {
     if (value.runId === runId && value.policyVersion === finalVersion) evaluation.set(value.promptId, value);
   }

@@ -113,6 +113,7 @@ export function policyVersion(version: number, change: Partial<PolicyVersion> = 
     observedKl: 0,
     targetKl: 0,
     final: false,
+    rolledBackTo: 0,
     ...change,
   };
 }

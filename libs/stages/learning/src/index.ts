@@ -3,7 +3,10 @@ export { learningAlgorithms } from './algorithms/index.js';
 export {
   learnerName,
   learningWorker,
+  baseOrigin,
   policyVersionOf,
+  versionOfIteration,
+  type LearningOrigin,
   type LearningWorkerOptions,
   type PublishedCheckpoint,
 } from './pipeline.js';

@@ -22,7 +22,7 @@ import {
 } from '@infalign/rollout-stream';
 import { ppo } from './algorithms/ppo.js';
 import { quickSettings } from './learning-settings.fixture.js';
-import { learnerName, learningWorker, policyVersionOf } from './pipeline.js';
+import { baseOrigin, learnerName, learningWorker, policyVersionOf } from './pipeline.js';
 import { createPolicyLearner, type LearnerSnapshot } from './policy-learner.js';
 import type { ReadPositions } from './rollout-buffer.js';
 
@@ -151,6 +151,7 @@ export async function startLearning(partitions: number, maxStaleness = 0): Promi
         iterations,
         maxStaleness,
         targetKl: 0.3,
+        origin: baseOrigin,
         positions: stored?.positions ?? { from: beginning, counted: beginning },
         requests: (iteration) => requestsOf(iteration, maxStaleness),
         publish(version, statistics, positions) {

@@ -15,8 +15,8 @@ export interface LearningTelemetry {
   optimised<T>(work: () => T): T;
   /** Publishes the checkpoint. */
   published<T>(work: () => Promise<T>): Promise<T>;
-  /** The iteration was learned, from these rollouts. */
-  learned(statistics: LearningStatistics, rollouts: readonly CalibratedRollout[]): void;
+  /** The iteration was learned, from these rollouts, and is this version. */
+  learned(version: number, statistics: LearningStatistics, rollouts: readonly CalibratedRollout[]): void;
   close(): void;
 }
 
@@ -76,7 +76,7 @@ export function learningTelemetry(telemetry: Telemetry, runId: string, targetKl:
       span?.end();
       return result;
     },
-    learned(statistics, rollouts) {
+    learned(version, statistics, rollouts) {
       if (!telemetry.enabled) return;
       const tokens = rollouts.reduce((sum, { scored }) => sum + scored!.rollout!.responseTokens.length, 0);
       telemetry.record('infalign.rollouts', rollouts.length, stage);
@@ -93,7 +93,7 @@ export function learningTelemetry(telemetry: Telemetry, runId: string, targetKl:
       telemetry.record('infalign.learner.policy_loss', statistics.policyLoss, run);
       telemetry.record('infalign.learner.value_loss', statistics.valueLoss, run);
       telemetry.record('infalign.learner.gradient_norm', statistics.gradientNorm, run);
-      telemetry.record('infalign.policy.version', statistics.iteration, run);
+      telemetry.record('infalign.policy.version', version, run);
     },
     close: () => ends.forEach((end) => end()),
   };

@@ -38,6 +38,8 @@ export interface LearningWorkerOptions {
   readonly maxStaleness: number;
   /** The KL asked for in nats, or 0 where the run has a fixed β. */
   readonly targetKl: number;
+  /** Where the learner's iterations are counted from. */
+  readonly origin: LearningOrigin;
   /** Where to begin in `rollout.calibrated`: the positions that the learner's state belongs to. */
   readonly positions: ReadPositions;
   /**
@@ -56,13 +58,28 @@ export interface LearningWorkerOptions {
   readonly telemetry?: Telemetry;
 }
 
+/** Where learning begins: with the base policy, or with the version that a rollback has announced. */
+export interface LearningOrigin {
+  readonly version: number;
+  /** The iteration that this version is the outcome of; the next one is the first that is learned. */
+  readonly iteration: number;
+}
+
+/** The base policy. */
+export const baseOrigin: LearningOrigin = { version: 0, iteration: 0 };
+
 /**
  * The policy version that the rollouts of an iteration (counted from 1) are sampled from: the one before, or as many before
- * that as staleness allows. It follows from the iteration alone, so the same rollouts are learned from however fast
- * sampling and learning are.
+ * that as staleness allows, but none before the origin. It follows from the iteration alone, so the same rollouts are learned
+ * from however fast sampling and learning are.
  */
-export function policyVersionOf(iteration: number, maxStaleness: number): number {
-  return Math.max(0, iteration - 1 - maxStaleness);
+export function policyVersionOf(iteration: number, maxStaleness: number, origin: LearningOrigin = baseOrigin): number {
+  return origin.version + Math.max(0, iteration - origin.iteration - 1 - maxStaleness);
+}
+
+/** The version that an iteration is announced as. */
+export function versionOfIteration(iteration: number, origin: LearningOrigin): number {
+  return origin.version + iteration - origin.iteration;
 }
 
 /** The name under which a run's learner writes: a second learner of the run fences off the first. */
@@ -88,7 +105,7 @@ export async function learningWorker(
   writer: StreamWriter,
   options: LearningWorkerOptions,
 ): Promise<Worker> {
-  const { runId, learner, iterations, maxStaleness } = options;
+  const { runId, learner, iterations, maxStaleness, origin } = options;
   const reader: TopicReader<CalibratedRollout> = await stream.follow(topics.rolloutCalibrated, options.positions.from);
   const buffer = createRolloutBuffer(options.positions, learner.iteration + 1, maxStaleness + 1, (iteration) =>
     iteration > iterations ? [] : expectedRollouts(options.requests(iteration)),
@@ -97,24 +114,27 @@ export async function learningWorker(
   const told = learningTelemetry(options.telemetry ?? silentTelemetry, runId, options.targetKl);
 
   async function learn(rollouts: readonly CalibratedRollout[]): Promise<readonly OutgoingRecord[]> {
-    const staleness = mean(rollouts.map((each) => learner.iteration - each.scored!.rollout!.policyVersion));
+    const before = versionOfIteration(learner.iteration, origin);
+    const staleness = mean(rollouts.map((each) => before - each.scored!.rollout!.policyVersion));
     const learned = told.optimised(() => learner.learn(rollouts));
     const statistics = { ...learned, staleness, dropped: buffer.takeDropped() };
-    const version = learner.iteration;
+    const { iteration } = learner;
+    const version = versionOfIteration(iteration, origin);
     const published = await told.published(() => options.publish(version, statistics, buffer.positions()));
-    told.learned(statistics, rollouts);
-    const final = version >= iterations;
+    told.learned(version, statistics, rollouts);
+    const final = iteration >= iterations;
     const announced: PolicyVersion = {
       runId,
       version,
       ...published,
-      iteration: version,
+      iteration,
       beta: statistics.beta,
       observedKl: statistics.kl,
       targetKl: options.targetKl,
       final,
+      rolledBackTo: 0,
     };
-    const next = version + 1 + maxStaleness;
+    const next = iteration + 1 + maxStaleness;
     return [
       outgoing(topics.policyVersions, announced),
       ...(next > iterations ? [] : options.requests(next)).map((request) => outgoing(topics.samplingRequests, request)),
@@ -146,7 +166,7 @@ export async function learningWorker(
         return made;
       });
       // Not before: a learner that has been replaced without knowing must not delete what its successor has published.
-      await options.announced(learner.iteration);
+      await options.announced(versionOfIteration(learner.iteration, origin));
       return { name: 'ppo-learner', consumed, produced: outputs.length, deadLetters: 0 };
     },
     changed: (timeoutMs) => reader.changed(timeoutMs),

@@ -1,4 +1,10 @@
-import type { LearningStatistics, PpoLearnerServiceService, RunState, StartRunRequest } from '@infalign/contracts';
+import type {
+  LearningStatistics,
+  PolicyVersion,
+  PpoLearnerServiceService,
+  RunState,
+  StartRunRequest,
+} from '@infalign/contracts';
 import { InputError } from '@infalign/core';
 import { RpcError, type RpcHandlers } from '@infalign/rpc';
 
@@ -12,6 +18,13 @@ export interface LearningServiceOptions {
   start(request: StartRunRequest): Promise<void>;
   /** Stops a run that is known. */
   stop(runId: string): Promise<void>;
+  /**
+   * Makes an earlier policy version of a run that is known the latest.
+   *
+   * @returns the version that is that one again
+   * @throws InputError if there is nothing to go back to
+   */
+  rollBack(runId: string, version: number): Promise<PolicyVersion>;
   /** The state of a run; nothing if it is not known. */
   state(runId: string): Promise<RunState | undefined>;
   /** The statistics of all iterations of a run so far, and of further ones as they end, until the run has ended. */
@@ -41,6 +54,16 @@ export function learningService(options: LearningServiceOptions): RpcHandlers<ty
       await known(runId);
       await options.stop(runId);
       return { state: { ...(await known(runId)), running: false } };
+    },
+    async rollBack({ runId, version }) {
+      await known(runId);
+      try {
+        const announced = await options.rollBack(runId, version);
+        return { version: announced, state: await known(runId) };
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        throw new RpcError('FAILED_PRECONDITION', 'NOTHING_TO_ROLL_BACK_TO', error.message, { cause: error });
+      }
     },
     getRun: async ({ runId }) => ({ state: await known(runId) }),
     async *watchRun({ runId }, { signal }) {

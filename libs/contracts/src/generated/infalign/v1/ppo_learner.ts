@@ -63,6 +63,26 @@ export interface StopRunResponse {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Which version to go back to. */
+export interface RollBackRequest {
+  /** Not empty. */
+  runId: string;
+  /** An announced version; at least 1. */
+  version: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** The run after the rollback. */
+export interface RollBackResponse {
+  /** The version that is that one again. Always set. */
+  version:
+    | PolicyVersion
+    | undefined;
+  /** Always set. */
+  state: RunState | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
 /** A run to inspect. */
 export interface GetRunRequest {
   /** Not empty. */
@@ -393,6 +413,152 @@ export const StopRunResponse: MessageFns<StopRunResponse> = {
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
+              break;
+            }
+
+            message.state = RunState.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRollBackRequest(): RollBackRequest {
+  return { runId: "", version: 0 };
+}
+
+export const RollBackRequest: MessageFns<RollBackRequest> = {
+  encode(message: RollBackRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runId !== "") {
+      writer.uint32(10).string(message.runId);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).uint64(message.version);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollBackRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollBackRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = (message._unknownFields ??= {})[tag];
+
+        if (list === undefined) {
+          (message._unknownFields ??= {})[tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRollBackResponse(): RollBackResponse {
+  return { version: undefined, state: undefined };
+}
+
+export const RollBackResponse: MessageFns<RollBackResponse> = {
+  encode(message: RollBackResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== undefined) {
+      PolicyVersion.encode(message.version, writer.uint32(10).fork()).join();
+    }
+    if (message.state !== undefined) {
+      RunState.encode(message.state, writer.uint32(18).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollBackResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollBackResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = PolicyVersion.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
               break;
             }
 
@@ -1009,6 +1175,21 @@ export const PpoLearnerServiceService = {
     responseSerialize: (value: StopRunResponse): Buffer => Buffer.from(StopRunResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): StopRunResponse => StopRunResponse.decode(value),
   },
+  /**
+   * Makes an earlier policy version the latest: announces a new version with its weights and its learner's state, from which
+   * learning goes on. Does nothing if the latest version is that one. NOT_FOUND if there is no run of that id,
+   * FAILED_PRECONDITION if there is nothing to go back to: the run is finished, has not announced that version, or its
+   * checkpoint is not kept any more.
+   */
+  rollBack: {
+    path: "/infalign.v1.PpoLearnerService/RollBack" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RollBackRequest): Buffer => Buffer.from(RollBackRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RollBackRequest => RollBackRequest.decode(value),
+    responseSerialize: (value: RollBackResponse): Buffer => Buffer.from(RollBackResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RollBackResponse => RollBackResponse.decode(value),
+  },
   /** The state of a run. NOT_FOUND if there is none of that id. */
   getRun: {
     path: "/infalign.v1.PpoLearnerService/GetRun" as const,
@@ -1039,6 +1220,13 @@ export interface PpoLearnerServiceServer extends UntypedServiceImplementation {
   startRun: handleUnaryCall<StartRunRequest, StartRunResponse>;
   /** Stops a run after the iteration under way. NOT_FOUND if there is none of that id. */
   stopRun: handleUnaryCall<StopRunRequest, StopRunResponse>;
+  /**
+   * Makes an earlier policy version the latest: announces a new version with its weights and its learner's state, from which
+   * learning goes on. Does nothing if the latest version is that one. NOT_FOUND if there is no run of that id,
+   * FAILED_PRECONDITION if there is nothing to go back to: the run is finished, has not announced that version, or its
+   * checkpoint is not kept any more.
+   */
+  rollBack: handleUnaryCall<RollBackRequest, RollBackResponse>;
   /** The state of a run. NOT_FOUND if there is none of that id. */
   getRun: handleUnaryCall<GetRunRequest, GetRunResponse>;
   /** The statistics of every iteration as it ends, beginning with those that have ended. */
@@ -1081,6 +1269,27 @@ export interface PpoLearnerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StopRunResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Makes an earlier policy version the latest: announces a new version with its weights and its learner's state, from which
+   * learning goes on. Does nothing if the latest version is that one. NOT_FOUND if there is no run of that id,
+   * FAILED_PRECONDITION if there is nothing to go back to: the run is finished, has not announced that version, or its
+   * checkpoint is not kept any more.
+   */
+  rollBack(
+    request: RollBackRequest,
+    callback: (error: ServiceError | null, response: RollBackResponse) => void,
+  ): ClientUnaryCall;
+  rollBack(
+    request: RollBackRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RollBackResponse) => void,
+  ): ClientUnaryCall;
+  rollBack(
+    request: RollBackRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RollBackResponse) => void,
+  ): ClientUnaryCall;
   /** The state of a run. NOT_FOUND if there is none of that id. */
   getRun(
     request: GetRunRequest,
@@ -1114,6 +1323,17 @@ export const PpoLearnerServiceClient = makeGenericClientConstructor(
   service: typeof PpoLearnerServiceService;
   serviceName: string;
 };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

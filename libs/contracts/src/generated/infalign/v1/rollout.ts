@@ -177,6 +177,11 @@ export interface PolicyVersion {
   targetKl: number;
   /** Whether training is over: this is the run's result. */
   final: boolean;
+  /**
+   * The earlier version that this one is again, where a rollback has announced it: weights, state of the learner, iteration. 0
+   * where learning has.
+   */
+  rolledBackTo: number;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -1109,7 +1114,8 @@ function createBasePolicyVersion(): PolicyVersion {
     beta: 0,
     observedKl: 0,
     targetKl: 0,
-    final: false
+    final: false,
+    rolledBackTo: 0
   };
 }
 
@@ -1141,6 +1147,9 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
     }
     if (message.final !== false) {
       writer.uint32(72).bool(message.final);
+    }
+    if (message.rolledBackTo !== 0) {
+      writer.uint32(80).uint64(message.rolledBackTo);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -1236,6 +1245,14 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
             }
 
             message.final = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.rolledBackTo = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -47,6 +47,8 @@ export interface Run {
   scoredFrom: number[];
   /** Offsets in `evaluation.results`, one a partition, before which there is nothing of this run. */
   evaluatedFrom: number[];
+  /** How often the run was restored to topics that are not those of before: offsets of before mean nothing in them. */
+  restorations: number;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -73,7 +75,8 @@ function createBaseRun(): Run {
     learnFrom: [],
     stopped: false,
     scoredFrom: [],
-    evaluatedFrom: []
+    evaluatedFrom: [],
+    restorations: 0
   };
 }
 
@@ -129,6 +132,9 @@ export const Run: MessageFns<Run> = {
         writer.uint64(v);
       }
       writer.join();
+    }
+    if (message.restorations !== 0) {
+      writer.uint32(112).uint32(message.restorations);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -287,6 +293,14 @@ export const Run: MessageFns<Run> = {
             }
 
             break;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.restorations = reader.uint32();
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
