@@ -1,10 +1,12 @@
 import { InputError } from '@infalign/core';
 import { Command, CommanderError } from 'commander';
+import { backupCommand } from './commands/backup.js';
 import { calibrateCommand } from './commands/calibrate.js';
 import { doctorCommand } from './commands/doctor.js';
 import { downCommand } from './commands/down.js';
 import { replayCommand } from './commands/replay.js';
 import { reportCommand } from './commands/report.js';
+import { restoreCommand } from './commands/restore.js';
 import { resultsCommand } from './commands/results.js';
 import { rollbackCommand } from './commands/rollback.js';
 import { runCommand } from './commands/run.js';
@@ -37,6 +39,8 @@ const COMMANDS: readonly (() => Command)[] = [
   tailCommand,
   replayCommand,
   rollbackCommand,
+  backupCommand,
+  restoreCommand,
   downCommand,
   doctorCommand,
 ];

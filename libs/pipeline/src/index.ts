@@ -21,6 +21,8 @@ export {
   runScorers,
   type StageParts,
 } from './stages.js';
+export { backUp, parseBackup, type Backup } from './backup.js';
+export { restoreRuns, type RestoredRun } from './restore-runs.js';
 export { rollBack } from './roll-back.js';
 export { startRun, type RunToStart } from './start-run.js';
 export { modelOf, readModel, storeModel, type StoredModel } from './stored-model.js';
