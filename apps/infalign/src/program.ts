@@ -17,6 +17,7 @@ import { tailCommand } from './commands/tail.js';
 import { theoryCommand } from './commands/theory.js';
 import { topicsCommand } from './commands/topics.js';
 import { upCommand } from './commands/up.js';
+import { upgradeCommand } from './commands/upgrade.js';
 import { winRateCommand } from './commands/win-rate.js';
 import { Interruption } from './interruption.js';
 import { version } from './software-versions.js';
@@ -38,6 +39,7 @@ const COMMANDS: readonly (() => Command)[] = [
   statusCommand,
   tailCommand,
   replayCommand,
+  upgradeCommand,
   rollbackCommand,
   backupCommand,
   restoreCommand,

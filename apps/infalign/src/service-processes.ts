@@ -24,6 +24,8 @@ export interface ServiceProcess {
 export interface StartedServices {
   /** The process that starts services anew when they end. */
   readonly supervisor: number;
+  /** Where the programs are that it starts. */
+  readonly installation?: string;
   /** Folder of the development broker, where one was started with them. */
   readonly brokerFolder?: string;
   readonly processes: readonly ServiceProcess[];
@@ -62,9 +64,12 @@ export function startedServicesFile(folder: string): string {
  */
 export const serviceNodeOptions: readonly string[] = ['--heap-growing-percent=30', '--min-semi-space-size=16'];
 
+/** The folder that the programs of this version are in. */
+export const installation = fileURLToPath(new URL('../..', import.meta.url));
+
 /** The program of a service. */
 export function serviceProgram(title: ServiceTitle): string {
-  return fileURLToPath(new URL(`../../${title}/bin/${title}.js`, import.meta.url));
+  return join(installation, title, 'bin', `${title}.js`);
 }
 
 /** Whether a process of that number is there. */

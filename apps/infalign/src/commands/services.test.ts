@@ -177,6 +177,49 @@ describe.skipIf(!availability.ok)('services on one machine', { timeout: 600_000 
     expect(refused.stderr).toContain('set stream.partitions: 2');
   });
 
+  it('are replaced one after another, and go on with what was there', async () => {
+    const processesOf = async () =>
+      (JSON.parse((await infalign('status', '--folder', up, '--json')).stdout) as Status).processes;
+    const before = await processesOf();
+    const { code, stdout, stderr } = await infalign('upgrade', '--folder', up);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const titles = stdout.split('\n').map((line) => /^[a-z-]+ \d(?=: )/.exec(line)?.[0]);
+    expect(titles.slice(0, 7)).toEqual([
+      'ppo-learner 1',
+      'evaluator 1',
+      'calibrator 1',
+      'reward-scorer 1',
+      'reward-scorer 2',
+      'policy-sampler 1',
+      'policy-sampler 2',
+    ]);
+    const after = await processesOf();
+    expect(after.map(({ alive, restarts }) => [alive, restarts])).toEqual(after.map(() => [true, 1]));
+    expect(after.filter(({ pid }) => before.some((each) => each.pid === pid))).toEqual([]);
+    const elsewhere = await infalign('upgrade', '--folder', folder.path('elsewhere'));
+    expect(elsewhere).toMatchObject({ code: 1, stdout: '' });
+    expect(elsewhere.stderr).toContain('no services are up');
+  });
+
+  it('are rolled back by a command that tells what cannot be, and backed up by one', async () => {
+    const runId = (JSON.parse((await infalign('status', '--folder', up, '--json')).stdout) as Status).runs.find((run) =>
+      run.runId.includes('/runs/'),
+    )!.runId;
+    const rollback = (run: string, to: string) => infalign('rollback', run, '--to', to, '--services', services);
+    expect((await rollback(runId, '1')).stderr).toContain('is finished, with version 3 as its result');
+    expect((await rollback('nobody', '1')).stderr).toContain('the services: run "nobody" is not known');
+    expect((await rollback(runId, 'latest')).stderr).toContain('--to must be a whole number');
+    const out = folder.path('backup.jsonl');
+    const backup = await infalign('backup', '--out', out, '--services', services, '--json');
+    expect(JSON.parse(backup.stdout)).toEqual({ file: out, runs: 3, policyVersions: 6, calibrationStates: 16 + 8 + 8 });
+    const restore = await infalign('restore', '--from', out, '--services', services);
+    expect(restore).toMatchObject({ code: 1, stdout: '' });
+    expect(restore.stderr).toContain('hold 3 runs already');
+    expect((await infalign('restore', '--from', up, '--services', services)).stderr).toContain(
+      'cannot be read (EISDIR)',
+    );
+  });
+
   it('refuse an experiment with another number of partitions, saying what to set', async () => {
     const other = folder.write('other.yaml', readFileSync(file, 'utf8').replace('partitions: 6', 'partitions: 4'));
     const outcome = await infalign(

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import {
+  installation,
   keepStartedServices,
   serviceNodeOptions,
   serviceProgram,
@@ -47,6 +48,7 @@ async function supervise({ folder, replicas, broker }: SuperviseOptions): Promis
   const keep = (): void =>
     keepStartedServices(folder, {
       supervisor: process.pid,
+      installation,
       ...(broker !== undefined && { brokerFolder: broker }),
       processes: [...processes.values()],
     });

@@ -87,7 +87,7 @@ describe('what a learner tells', () => {
       (typeof names)[number],
       number
     >;
-    told.learned({ iteration: 7, ...statistics }, []);
+    told.learned(9, { iteration: 7, ...statistics }, []);
     const value = (name: Parameters<typeof telemetry.values>[0]) => telemetry.values(name)[0];
     expect(value('infalign.learner.kl')).toEqual({ value: 14, attributes: run });
     expect(value('infalign.learner.kl.target')).toEqual({ value: 0.5, attributes: run });
@@ -101,6 +101,6 @@ describe('what a learner tells', () => {
     expect(value('infalign.learner.gradient_norm')!.value).toBe(19);
     expect(value('infalign.learner.staleness')!.value).toBe(21);
     expect(value('infalign.learner.rollouts.dropped')!.value).toBe(22);
-    expect(value('infalign.policy.version')!.value).toBe(7);
+    expect(value('infalign.policy.version')!.value).toBe(9);
   });
 });

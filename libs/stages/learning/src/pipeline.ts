@@ -116,7 +116,7 @@ export async function learningWorker(
   async function learn(rollouts: readonly CalibratedRollout[]): Promise<readonly OutgoingRecord[]> {
     const before = versionOfIteration(learner.iteration, origin);
     const staleness = mean(rollouts.map((each) => before - each.scored!.rollout!.policyVersion));
-    const learned = told.optimised(() => learner.learn(rollouts));
+    const learned = told.optimised(() => learner.learn(rollouts, before));
     const statistics = { ...learned, staleness, dropped: buffer.takeDropped() };
     const { iteration } = learner;
     const version = versionOfIteration(iteration, origin);

@@ -87,10 +87,11 @@ export interface PolicyLearner {
    * One iteration: epochs × minibatches optimiser steps on the rollouts. Those that another policy than this one as it is now has
    * sampled are learned from by importance, where the algorithm samples from the policy.
    *
+   * @param policyVersion what this policy is called as it is now. Default: the iterations done
    * @throws InputError if a record is incomplete or not finite, temperatures differ, or a prompt has fewer rollouts than the
    *   algorithm compares
    */
-  learn(rollouts: readonly CalibratedRollout[]): IterationStatistics;
+  learn(rollouts: readonly CalibratedRollout[], policyVersion?: number): IterationStatistics;
   snapshot(): LearnerSnapshot;
   /** Goes back, or on, to a snapshot: what is learned from there is what would have been learned without a break. */
   restore(snapshot: LearnerSnapshot): void;
@@ -118,14 +119,14 @@ export function createPolicyLearner(parts: PolicyLearnerParts): PolicyLearner {
     get iteration() {
       return iteration;
     },
-    learn(records) {
+    learn(records, policyVersion = iteration) {
       const rollouts = learningRollouts(records);
       const sequences = rollouts.map((rollout) => rollout.sequence);
       const { temperature } = sequences[0]!;
       const referenceLogProbs = reference.responseLogProbs(sequences, temperature);
       const relativeRate = linearSchedule(iteration, schedule);
       const behaviour = sequences.map((sequence) => sequence.logProbs);
-      const isOnPolicy = sequences.every(({ policyVersion }) => policyVersion === iteration);
+      const isOnPolicy = sequences.every((sequence) => sequence.policyVersion === policyVersion);
       const logProbs: readonly ArrayLike<number>[] = isOnPolicy
         ? behaviour
         : policy.responseLogProbs(sequences, temperature);
