@@ -10,6 +10,7 @@ export default defineConfig({
       'tools/images',
       'tools/workflows',
       'tools/releases',
+      'tools/scaling',
       'tools/chaos',
       'tools/contracts',
       'tools/bench',
