@@ -16,7 +16,9 @@ it('is asked of all services of a server, or of one', async () => {
   expect(await askHealth({ address })).toBe('SERVING');
   setServing(name, false);
   expect(await askHealth({ address }, name)).toBe('NOT_SERVING');
-  await expect(askHealth({ address }, 'infalign.v1.NoService')).rejects.toThrow('unknown for service infalign.v1.NoService');
+  await expect(askHealth({ address }, 'infalign.v1.NoService')).rejects.toThrow(
+    'unknown for service infalign.v1.NoService',
+  );
 });
 
 it('is asked with TLS of a server whose certificate has another name than its address', async () => {
