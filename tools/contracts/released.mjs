@@ -30,7 +30,7 @@ export function releasedRecords() {
  */
 export function keepRelease(records) {
   mkdirSync(folder, { recursive: true });
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const { version } = JSON.parse(readFileSync(join(root, 'libs', 'contracts', 'package.json'), 'utf8'));
   const commit = execFileSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
   buf(['build', '--exclude-source-info', '-o', releasedImage]);
   const encoded = Object.fromEntries(records.map(({ name, bytes }) => [name, Buffer.from(bytes).toString('base64')]));
