@@ -15,8 +15,10 @@ const prometheusModule = {
   tags: ['remove_all_sd'],
 };
 
-/** @type {Readonly<Record<'prometheus' | 'promtool' | 'helm' | 'kubeconform' | 'kube-score' | 'kwok', GoProgram>>} */
+/** @type {Readonly<Record<'prometheus' | 'promtool' | 'grpcurl' | 'actionlint' | 'helm' | 'kubeconform' | 'kube-score' | 'kwok', GoProgram>>} */
 export const goPrograms = {
+  actionlint: { module: 'github.com/rhysd/actionlint', version: 'v1.7.12', path: 'cmd/actionlint' },
+  grpcurl: { module: 'github.com/fullstorydev/grpcurl', version: 'v1.9.3', path: 'cmd/grpcurl' },
   helm: { module: 'helm.sh/helm/v3', version: 'v3.22.0', path: 'cmd/helm' },
   kubeconform: { module: 'github.com/yannh/kubeconform', version: 'v0.8.0', path: 'cmd/kubeconform' },
   'kube-score': { module: 'github.com/zegl/kube-score', version: 'v1.20.0', path: 'cmd/kube-score' },
