@@ -1,0 +1,42 @@
+import { alerts, runbookName } from './alerts.js';
+import { ruleTime } from './rule-time.js';
+
+/** The page `docs/alerts.md`, as Markdown that is still to be formatted. */
+export function alertsPage(): string {
+  const time = ruleTime(1);
+  const rows = alerts.map((alert) => {
+    const page = runbookName(alert);
+    return `| [${alert.name}](runbooks/${page}.md) | ${alert.severity} | ${alert.description} |`;
+  });
+  const sections = alerts.map(
+    (alert) => `## ${alert.name}
+
+${alert.reason}
+
+\`\`\`promql
+${alert.expression(time)}
+\`\`\`
+
+For ${time.duration(alert.forSeconds)}, ${alert.severity}. What to do: [runbooks/${runbookName(alert)}.md](runbooks/${runbookName(alert)}.md).`,
+  );
+  return `# Alerts
+
+${introduction}
+
+| alert | severity | what is seen |
+| --- | --- | --- |
+${rows.join('\n')}
+
+${sections.join('\n\n')}
+`;
+}
+
+const introduction = `[\`infra/alerts/infalign.yaml\`](../infra/alerts/infalign.yaml) has these rules for Prometheus; its \`groups\` are also the \`spec\` of
+a PrometheusRule. The rules and this page are generated from one table (\`libs/monitoring/src/alerts.ts\`), which takes the names of
+metrics from their catalogue; a test keeps all of them the same. \`critical\`: nothing goes on until somebody acts; \`warning\`: somebody looks at
+it by day.
+
+Targets are to be named for their service: \`job\` is \`policy-sampler\`, \`reward-scorer\`, \`calibrator\`, \`ppo-learner\` or \`evaluator\`.
+
+\`npm run check:alerts\` has promtool check the rules, and run a test of each alert that fires and one that does not
+([\`infra/alerts/tests\`](../infra/alerts/tests)).`;
