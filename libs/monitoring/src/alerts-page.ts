@@ -38,5 +38,10 @@ it by day.
 
 Targets are to be named for their service: \`job\` is \`policy-sampler\`, \`reward-scorer\`, \`calibrator\`, \`ppo-learner\` or \`evaluator\`.
 
-\`npm run check:alerts\` has promtool check the rules, and run a test of each alert that fires and one that does not
+The four dashboards for Grafana in [\`infra/dashboards\`](../infra/dashboards), overview, learning, streams and services, show every metric of the
+catalogue; they are generated from \`libs/monitoring/src/dashboards\`. An alert about a run is looked into on \`learning\`, one about a stage on
+\`streams\`, one about a process on \`services\`. The types that they are built with are generated from Grafana's own schema; they have not been
+loaded into Grafana.
+
+\`npm run check:monitoring\` has promtool check rules and dashboards, and run a test of each alert that fires and one that does not
 ([\`infra/alerts/tests\`](../infra/alerts/tests)).`;

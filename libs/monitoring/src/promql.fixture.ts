@@ -10,7 +10,10 @@ export const catalogueSeries: ReadonlyMap<string, readonly string[]> = new Map(
 );
 
 /** What Prometheus itself says of every target. */
-export const prometheusOwnSeries: ReadonlyMap<string, readonly string[]> = new Map([['up', []]]);
+export const prometheusOwnSeries: ReadonlyMap<string, readonly string[]> = new Map([
+  ['up', []],
+  ['ALERTS', ['alertname', 'alertstate', 'severity']],
+]);
 
 /** The names that a metric's series have in Prometheus. */
 export function seriesNames(metric: MetricName): string[] {
