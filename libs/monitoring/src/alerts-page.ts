@@ -6,7 +6,7 @@ export function alertsPage(): string {
   const time = ruleTime(1);
   const rows = alerts.map((alert) => {
     const page = runbookName(alert);
-    return `| [${alert.name}](runbooks/${page}.md) | ${alert.severity} | ${alert.description} |`;
+    return `| [${alert.name}](runbooks/${page}.md) | ${alert.severity} | ${readable(alert.summary)} |`;
   });
   const sections = alerts.map(
     (alert) => `## ${alert.name}
@@ -23,12 +23,17 @@ For ${time.duration(alert.forSeconds)}, ${alert.severity}. What to do: [runbooks
 
 ${introduction}
 
-| alert | severity | what is seen |
+| alert | severity | what it says |
 | --- | --- | --- |
 ${rows.join('\n')}
 
 ${sections.join('\n\n')}
 `;
+}
+
+/** What is said, with the names of labels where they will stand. */
+function readable(template: string): string {
+  return template.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, '_$1_');
 }
 
 const introduction = `[\`infra/alerts/infalign.yaml\`](../infra/alerts/infalign.yaml) has these rules for Prometheus; its \`groups\` are also the \`spec\` of
