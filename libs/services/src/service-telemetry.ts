@@ -35,7 +35,7 @@ export async function openServiceTelemetry(
     ...(prometheus && { prometheus: { host: prometheus.host, port: metricsPort } }),
     logger,
   });
-  observeCertificates(services, telemetry);
+  await observeCertificates(services, telemetry);
   return telemetry;
 }
 
@@ -47,16 +47,25 @@ function checkPlaintext(setting: string, doing: string, host: string, plaintext:
   );
 }
 
-/** Has it looked up when the certificates end that a service shows. */
-function observeCertificates({ rpc, stream }: Services, telemetry: Telemetry): void {
+/** Has it told when the certificates end that a service shows: those that it began with, as they are what it uses. */
+async function observeCertificates({ rpc, stream }: Services, telemetry: Telemetry): Promise<void> {
   for (const [use, file] of [
     ['calls', rpc.tls?.certificateFile],
     ['brokers', stream.tls?.certificateFile],
   ] as const) {
-    if (file === undefined) continue;
-    telemetry.observe('infalign.certificate.expiry', async () => {
-      const { validTo } = new X509Certificate(await readFile(file));
-      return [{ value: Date.parse(validTo) / 1000, attributes: { 'infalign.certificate.use': use } }];
-    });
+    const value = file === undefined ? undefined : await expiry(file);
+    if (value === undefined) continue;
+    telemetry.observe('infalign.certificate.expiry', () => [
+      { value, attributes: { 'infalign.certificate.use': use } },
+    ]);
+  }
+}
+
+/** @returns seconds since 1970; nothing of a file that is no certificate, which is refused where it is to be used */
+async function expiry(file: string): Promise<number | undefined> {
+  try {
+    return Date.parse(new X509Certificate(await readFile(file)).validTo) / 1000;
+  } catch {
+    return undefined;
   }
 }
