@@ -20,7 +20,7 @@ export function certificates(folder) {
   if (existsSync(files.ca)) return { files, serverKeystore };
   mkdirSync(folder, { recursive: true });
   const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const issue = (name, keys, isAuthority = false) =>
+  const issue = (name, keys, isAuthority) =>
     certificate({ name, issuer: 'infalign development authority', keys, signer: authority.privateKey, isAuthority });
   const [server, client] = [1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }));
   writeFileSync(serverKeystore, privateKeyPem(server) + issue('kafka', server), { mode: 0o600 });
@@ -28,6 +28,26 @@ export function certificates(folder) {
   writeFileSync(files.clientCert, issue('client', client));
   writeFileSync(files.ca, issue('infalign development authority', authority, true));
   return { files, serverKeystore };
+}
+
+/**
+ * A certificate for a server on this machine, signed by an authority of its own, as PEM files: `NAME.pem` and `NAME.key`.
+ *
+ * @param {string} folder
+ * @param {string} name
+ * @param {number} validDays from now on
+ * @returns {{ certificate: string, key: string }} the files; those that are there are replaced
+ */
+export function serverCertificate(folder, name, validDays) {
+  const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const files = { certificate: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
+  writeFileSync(files.key, privateKeyPem(keys), { mode: 0o600 });
+  writeFileSync(
+    files.certificate,
+    certificate({ name, issuer: 'infalign development authority', keys, signer: authority.privateKey, validDays }),
+  );
+  return files;
 }
 
 function privateKeyPem({ privateKey }) {
@@ -43,7 +63,7 @@ const basicConstraints = identifier(0x55, 0x1d, 0x13);
 const isTrue = element(0x01, Buffer.from([0xff]));
 
 /** @returns {string} PEM */
-function certificate({ name, issuer, keys, signer, isAuthority }) {
+function certificate({ name, issuer, keys, signer, isAuthority = false, validDays = 3650 }) {
   const day = 24 * 60 * 60 * 1000;
   const extensions = isAuthority
     ? [
@@ -64,7 +84,7 @@ function certificate({ name, issuer, keys, signer, isAuthority }) {
     integer(Buffer.concat([Buffer.from([0x01]), randomBytes(15)])),
     ecdsaWithSha256,
     distinguishedName(issuer),
-    sequence(time(Date.now() - day), time(Date.now() + 3650 * day)),
+    sequence(time(Date.now() - day), time(Date.now() + validDays * day)),
     distinguishedName(name),
     keys.publicKey.export({ type: 'spki', format: 'der' }),
     element(0xa3, sequence(...extensions)),

@@ -104,9 +104,17 @@ export async function startFiveServices({ partitions, names = serviceNames, sett
   }
 }
 
-/** @returns {Promise<ServiceProcess>} */
-async function startService(name, configFile, logFile) {
-  const child = spawn(join(root, 'apps', name, 'bin', `${name}.js`), ['--config', configFile], {
+/**
+ * Starts one process of a service.
+ *
+ * @param {string} name
+ * @param {string} configFile
+ * @param {string} logFile written on
+ * @param {readonly string[]} [further] arguments
+ * @returns {Promise<ServiceProcess>} when it listens
+ */
+export async function startService(name, configFile, logFile, further = []) {
+  const child = spawn(join(root, 'apps', name, 'bin', `${name}.js`), ['--config', configFile, ...further], {
     stdio: ['ignore', 'pipe', openSync(logFile, 'a')],
   });
   // However this process ends, none is left behind.

@@ -49,4 +49,5 @@ catalogue; they are generated from \`libs/monitoring/src/dashboards\`. An alert 
 loaded into Grafana.
 
 \`npm run check:monitoring\` has promtool check rules and dashboards, and run a test of each alert that fires and one that does not
-([\`infra/alerts/tests\`](../infra/alerts/tests)).`;
+([\`infra/alerts/tests\`](../infra/alerts/tests)). \`npm run test:alerts\` injects into running services the fault that each alert is for, does
+what its runbook says, and waits until the alert is over.`;

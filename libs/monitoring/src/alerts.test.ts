@@ -66,6 +66,22 @@ describe('the alerts', () => {
     expect(new Set(outcomes.map(({ exp_alerts }) => exp_alerts.length > 0))).toEqual(new Set([true, false]));
   });
 
+  it.each(alerts)('$name has a runbook whose commands exist, and which says when it is over', ({ name }) => {
+    const page = readFileSync(path(`docs/runbooks/${runbookName({ name })}.md`), 'utf8');
+    expect(page).toMatch(/^# .+\n[^]+\n## Look\n[^]+\n## Do\n[^]+\n## Over when\n\n.+/);
+    for (const [, command] of page.matchAll(/^ *\$ (.+)$/gm)) {
+      const [program, ...rest] = command!.split(' ');
+      if (program === 'npx') {
+        expect(rest[0]).toBe('infalign');
+        expect(existsSync(path(`apps/infalign/src/commands/${rest[1]}.ts`)), command).toBe(true);
+      } else if (program === 'grpcurl') {
+        const [, service, method] = /infalign\.v1\.(\w+)Service\/(\w+)$/.exec(command!)!;
+        const proto = service!.replaceAll(/(?<=.)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+        expect(readFileSync(path(`protos/infalign/v1/${proto}.proto`), 'utf8')).toContain(`rpc ${method}(`);
+      } else expect(existsSync(path(`apps/${program}/bin/${program}.js`)), command).toBe(true);
+    }
+  });
+
   it('are the only ones that have runbooks and tests', () => {
     const pages = alerts.map(runbookName).sort();
     expect(readdirSync(path('infra/alerts/tests')).sort()).toEqual(pages.map((page) => `${page}.yaml`));
