@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { goProgramAvailable, provisionGoProgram } from '../go/provision-go-program.mjs';
 import { root } from '../workspace/workspace.mjs';
-import { actionlintAvailable, provisionActionlint } from './provision-actionlint.mjs';
 
 const folder = join(root, '.github', 'workflows');
 const workflows = readdirSync(folder).map((file) => {
@@ -12,8 +12,8 @@ const workflows = readdirSync(folder).map((file) => {
   return { file, text, ...parse(text) };
 });
 
-it.runIf(actionlintAvailable() || process.env.CI)('GitHub would understand every workflow', () => {
-  const { status, stdout } = spawnSync(provisionActionlint(), ['-no-color'], { cwd: root, encoding: 'utf8' });
+it.runIf(goProgramAvailable('actionlint').ok || process.env.CI)('GitHub would understand every workflow', () => {
+  const { status, stdout } = spawnSync(provisionGoProgram('actionlint'), ['-no-color'], { cwd: root, encoding: 'utf8' });
   expect(stdout).toBe('');
   expect(status).toBe(0);
 });
