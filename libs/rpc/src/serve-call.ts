@@ -124,7 +124,7 @@ async function serve(method: RpcMethod, call: ServerCall, policy: CallPolicy, an
       if (!call.cancelled) answering.fail(outcome);
     }
     const ms = performance.now() - start;
-    const code = outcome?.code ?? status[status.OK]!;
+    const code = outcome?.code ?? status[status.OK];
     logCall(context, code, outcome, { ms: Math.round(ms), peer: call.getPeer() }, policy.logger);
     const described = { 'rpc.method': name, 'rpc.response.status_code': code };
     telemetry.record('rpc.server.call.duration', ms / 1000, described);
