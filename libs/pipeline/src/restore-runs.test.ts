@@ -93,7 +93,7 @@ describe.each<TinySettings>([
     ] as const) {
       const workplace = newWorkplace();
       const lost = await workplace.open(partitions);
-      while (!(await carryOutRuns(lost, workplace.store, experiment, 2)).finished) {
+      while (!(await carryOutRuns(lost, workplace.store, experiment, 4)).finished) {
         if (isReached(await reachedIn(lost))) break;
       }
       const backup = parseBackup(await backUp(lost), 'backup');

@@ -49,7 +49,12 @@ export async function restoreRuns(
   const outputs: OutgoingRecord[] = [];
   for (const record of referencesFirst(backup.runs)) {
     const { runId } = record;
-    const run = pipelineRun({ ...record, ...offsets, restorations: record.restorations + 1 });
+    const again = { ...record, ...offsets, restorations: record.restorations + 1 };
+    const run = understood(again);
+    if (!run) {
+      outputs.push(outgoing(topics.runs, again));
+      continue;
+    }
     const versions = backup.policyVersions.filter((version) => version.runId === runId);
     const states = backup.calibrationStates.filter((state) => state.runId === runId);
     const { references } = run.experiment.calibration;
@@ -82,6 +87,16 @@ export async function restoreRuns(
     }
   });
   return restored;
+}
+
+/** Nothing where services cannot carry it out, and did not: it stays as it is. */
+function understood(record: Run): PipelineRun | undefined {
+  try {
+    return pipelineRun(record);
+  } catch (error) {
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
 }
 
 /** Rewards are calibrated by references that come before them in their partition. */

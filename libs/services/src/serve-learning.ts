@@ -11,6 +11,8 @@ const restMs = 10_000;
 
 /** A run that is learned here. */
 interface Learning {
+  /** The rollback that it goes on from, by its version; 0 where there has been none. */
+  readonly rollback: number;
   readonly end: () => void;
   readonly ended: Promise<void>;
 }
@@ -28,16 +30,19 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
   try {
     while (!signal.aborted && !failure) {
       const assigned = member.assigned();
-      const due = new Map<string, PipelineRun>();
+      const due = new Map<string, { readonly run: PipelineRun; readonly rollback: number }>();
       for (const run of await runs.all()) {
         const { record, policyRun, experiment } = run;
         if (!policyRun || record.stopped) continue;
         if (!assigned.includes(partitionOf(topics.runs, record, stream.partitions))) continue;
-        const learned = (await runs.versions(record.runId)).at(-1)?.iteration ?? 0;
-        if (learned < experiment.ppo.iterations) due.set(record.runId, run);
+        const versions = await runs.versions(record.runId);
+        if ((versions.at(-1)?.iteration ?? 0) >= experiment.ppo.iterations) continue;
+        const rollback = versions.findLast(({ rolledBackTo }) => rolledBackTo > 0)?.version ?? 0;
+        due.set(record.runId, { run, rollback });
       }
-      for (const [runId, { end }] of learning) if (!due.has(runId)) end();
-      for (const [runId, run] of due) {
+      // One that waits for rollouts does not notice that it has been fenced off by a rollback.
+      for (const [runId, { rollback, end }] of learning) if (due.get(runId)?.rollback !== rollback) end();
+      for (const [runId, { run, rollback }] of due) {
         if (learning.has(runId)) continue;
         const controller = new AbortController();
         const ended = learn(run, parts, AbortSignal.any([signal, failed.signal, controller.signal]))
@@ -46,7 +51,7 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
             failed.abort();
           })
           .finally(() => learning.delete(runId));
-        learning.set(runId, { ended, end: () => controller.abort() });
+        learning.set(runId, { rollback, ended, end: () => controller.abort() });
       }
       await sleep(lookMs, undefined, { signal: AbortSignal.any([signal, failed.signal]) }).catch(() => undefined);
     }
