@@ -37,10 +37,17 @@ function repeatedly(everyMs, action) {
       await sleep(everyMs);
     }
   })();
+  // What goes wrong is told at the end.
+  ended.catch(() => undefined);
   return async () => {
     goes = false;
     await ended;
   };
+}
+
+/** Has a policy be trained in small steps for as long as anybody looks, unless one is. */
+async function trainSteadily({ runs, startExperiment }) {
+  if (!runs.steady) await startExperiment('steady', { ppo: { iterations: 50_000, learning_rate: 1e-6, epochs: 20 } });
 }
 
 /** The command of a runbook's part "Do" that begins so. */
@@ -58,14 +65,15 @@ export const rehearsals = [
     async inject({ startExperiment }) {
       await startExperiment('runaway', { ppo: { iterations: 5000, learning_rate: 100 } });
     },
-    async remedy({ services, runs, startExperiment }) {
+    async remedy(scene) {
+      const { services, runs } = scene;
       const command = toDo('kl-running-away', 'grpcurl')
         .replace('RUN', runs.runaway.policy)
         .replace('ADDRESS', services.process('ppo-learner').address);
       const { status, output } = await services.run(command);
       if (status !== 0) throw new Error(`${command}: ${output}`);
       // With smaller steps, under another name.
-      await startExperiment('steady', { ppo: { iterations: 50_000, learning_rate: 1e-6, epochs: 20 } });
+      await trainSteadily(scene);
     },
   },
   {
@@ -74,7 +82,9 @@ export const rehearsals = [
       InfalignLearnerStarved: /policy-sampler +[1-9]\d* of sampling\.requests/,
       InfalignNoNewPolicyVersion: /policy-sampler +[1-9]\d* of sampling\.requests/,
     },
-    async inject({ services }) {
+    async inject(scene) {
+      const { services } = scene;
+      await trainSteadily(scene);
       const sampler = services.process('policy-sampler');
       services.dismiss(sampler);
       await sampler.stop();
@@ -100,18 +110,18 @@ export const rehearsals = [
     fault: 'the evaluator ends again and again',
     alerts: { InfalignServiceRestarting: /Records that wait/ },
     besides: ['InfalignServiceDown'],
-    async inject({ services }) {
-      for (let time = 0; time < 3; time++) {
+    async inject({ services, kept }) {
+      kept.end = repeatedly(0, async () => {
         const evaluator = services.process('evaluator');
         await evaluator.kill();
         services.dismiss(evaluator);
         await services.start(toDo('certificate-expiring', 'evaluator'));
         // Long enough to be scraped.
         await sleep(4500);
-      }
+      });
     },
     // Whatever ended it, does so no more.
-    remedy: () => Promise.resolve(),
+    remedy: ({ kept }) => kept.end(),
   },
   {
     fault: 'something that is no service writes to rollout.sampled',
@@ -130,12 +140,17 @@ export const rehearsals = [
     fault: 'more sampling is asked for than one policy-sampler gets through',
     alerts: { InfalignLagGrowing: /policy-sampler +[1-9]\d* of sampling\.requests/ },
     besides: ['InfalignLearnerStarved', 'InfalignNoNewPolicyVersion'],
-    async inject({ services, stream, runs, kept }) {
+    async inject(scene) {
+      const { services, stream, runs, kept } = scene;
+      await trainSteadily(scene);
       const { outgoing, topics } = await import('@infalign/rollout-stream');
-      // The first policy is kept as long as its run.
-      const example = (await recordsOf(stream, topics.samplingRequests)).find(
-        ({ value }) => value.runId === runs.steady.policy && value.policyVersion === 0,
-      );
+      let example;
+      await until(async () => {
+        const requests = await recordsOf(stream, topics.samplingRequests);
+        // The first policy is kept as long as its run.
+        example = requests.find(({ value }) => value.runId === runs.steady.policy && value.policyVersion === 0);
+        return example !== undefined;
+      }, 60);
       let [asked, seconds] = [0, 0];
       kept.end = repeatedly(1000, async () => {
         const [lag] = await services.prometheus.query('sum(infalign_consumer_lag{infalign_stage="policy-sampler"})');
@@ -150,8 +165,8 @@ export const rehearsals = [
       });
     },
     async remedy({ services, kept }) {
-      kept.end();
-      await services.start(`${toDo('lag-growing', 'policy-sampler')}`);
+      await kept.end();
+      await services.start(toDo('lag-growing', 'policy-sampler'));
     },
   },
   {
@@ -184,7 +199,14 @@ export const rehearsals = [
       await restartEvaluator(scene);
     },
     async remedy(scene) {
-      serverCertificate(dirname(scene.services.five.configFile), 'calls', 90);
+      const { five, prometheus } = scene.services;
+      serverCertificate(dirname(five.configFile), 'calls', 90);
+      // Not before it is restarted: it still uses the old one.
+      await sleep(5000);
+      const alerts = await prometheus.alerts();
+      if (!alerts.some(({ name }) => name === 'InfalignCertificateExpiring')) {
+        throw new Error('the alert is over, and the evaluator still uses the certificate that ends');
+      }
       await restartEvaluator(scene);
     },
   },

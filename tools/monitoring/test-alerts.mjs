@@ -19,7 +19,7 @@ Injects into running services the fault that each alert is for, and does what it
 time, Maven.
 
   --scale N    the alerts wait N times less than where they are in use (default: 40)
-  --only TEXT  only faults with this text in their names; some need those before them
+  --only TEXT  only faults with this text in their names; can be given several times
   -h, --help   show this
 `;
 
@@ -34,7 +34,7 @@ await script(async () => {
   const { values } = parseArgs({
     options: {
       scale: { type: 'string', default: '40' },
-      only: { type: 'string', default: '' },
+      only: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -42,6 +42,7 @@ await script(async () => {
     process.stdout.write(help);
     return 0;
   }
+  const { only } = values;
   const scale = Number(values.scale);
   if (!(scale >= 1)) throw new Error('--scale must be a number of at least 1');
   buildWorkspace();
@@ -55,12 +56,14 @@ await script(async () => {
   try {
     await storeTinyCheckpoints(join(services.five.store, checkpoints));
     await healthy(services);
-    for (const rehearsal of rehearsals.filter(({ fault }) => fault.includes(values.only))) {
+    for (const rehearsal of rehearsals.filter(
+      ({ fault }) => only.length === 0 || only.some((text) => fault.includes(text)),
+    )) {
       await rehearse(rehearsal, scene, { patience: patienceSeconds(scale), runbookName });
       for (const name of Object.keys(rehearsal.alerts)) rehearsed.add(name);
     }
     const missing = alerts.filter(({ name }) => !rehearsed.has(name));
-    if (values.only === '' && missing.length > 0) {
+    if (only.length === 0 && missing.length > 0) {
       throw new Error(`no fault is injected for ${missing.map(({ name }) => name).join(', ')}`);
     }
   } catch (error) {
