@@ -66,10 +66,10 @@ export async function serviceMain(service: Service, program: ServiceProcess): Pr
       logger,
       metricsPort === undefined ? undefined : Number(metricsPort),
     );
-    if (telemetry?.scrapeUrl !== undefined) program.print(`${title} serves metrics at ${telemetry.scrapeUrl}\n`);
-    if (service.computes) await program.loadBackend?.(services.threads);
-    const credentials = storeCredentials(program.environment);
     try {
+      if (telemetry?.scrapeUrl !== undefined) program.print(`${title} serves metrics at ${telemetry.scrapeUrl}\n`);
+      if (service.computes) await program.loadBackend?.(services.threads);
+      const credentials = storeCredentials(program.environment);
       await runService(service, {
         services,
         logger,

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Telemetry } from './telemetry.js';
 
 /** How often the event loop is looked at, in milliseconds. */
-const resolutionMs = 20;
+const resolutionMs = 50;
 
 /** Has the metrics of this process looked up. @returns ends that */
 export function observeProcess(telemetry: Telemetry): () => void {
