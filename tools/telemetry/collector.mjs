@@ -10,7 +10,7 @@ import { provisionCollector } from '../collector/provision-collector.mjs';
 import { freePorts } from '../kafka/ports.mjs';
 
 /** How long it may take until it listens. */
-const startMs = 60_000;
+const startMs = 120_000;
 
 /**
  * Starts the OpenTelemetry collector.

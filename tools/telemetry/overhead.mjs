@@ -40,6 +40,8 @@ const changes = {
 export async function measureOverhead({ collector, rounds, tell }) {
   const { openKafkaStream } = await import('@infalign/rollout-stream');
   tell('starting services with telemetry and services without');
+  // Each process that is started is to end with this one.
+  process.setMaxListeners(30);
   const telemetry = { otlp: { endpoint: collector.endpoint }, prometheus: {} };
   const without = await startFiveServices({ partitions, settings: { stream: { prefix: 'without-' } } });
   const brokers = without.brokers;

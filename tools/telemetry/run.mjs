@@ -86,7 +86,8 @@ async function check(collector, folder, keep) {
       tell('carrying out an experiment');
       const changes = { ppo: { iterations: 30, prompts_per_iteration: 6, rollouts_per_prompt: 2 } };
       const tls = { caFile: files.ca };
-      await carryOut(world, stream, { name: 'told', checkpoints, seconds: 240, changes, tls, heldOut: true });
+      const options = { name: 'told', checkpoints, seconds: 240, changes, tls, heldOut: true };
+      await callOthers(world.services, tls, await carryOut(world, stream, options));
     } finally {
       await stream.close();
     }
@@ -123,6 +124,24 @@ async function check(collector, folder, keep) {
     metrics: Object.keys(metrics).length,
     ...('spans' in trace && { trace: trace.spans.map(({ service, name }) => `${service}: ${name}`) }),
   };
+}
+
+/** Calls the services that carrying out an experiment does not call. */
+async function callOthers(services, tls, { references, policy }) {
+  const contracts = await import('@infalign/contracts');
+  const { createRpcClient } = await import('@infalign/rpc');
+  const call = async (service, definition, make) => {
+    const client = createRpcClient(definition, { address: services[service].address, tls });
+    await make(client);
+    client.close();
+  };
+  await call('policy-sampler', contracts.PolicySamplerServiceService, (client) =>
+    client.listPolicyVersions({ runId: policy }),
+  );
+  await call('reward-scorer', contracts.RewardScorerServiceService, (client) => client.listRewardModels({}));
+  await call('calibrator', contracts.CalibratorServiceService, (client) =>
+    client.getCalibration({ runId: references, promptId: 'train-0' }),
+  );
 }
 
 function text({ problems, spans, traces, metrics, trace }, overhead) {

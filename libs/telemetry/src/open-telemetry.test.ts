@@ -243,6 +243,6 @@ describe('traces', () => {
     const start = performance.now();
     await telemetry.close();
     expect(performance.now() - start).toBeLessThan(4000);
-    expect(lines.filter((line) => line.includes('telemetry cannot be sent'))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes('telemetry is not sent'))).toHaveLength(1);
   });
 });

@@ -51,7 +51,7 @@ export interface TelemetryOptions {
     /** 0 takes a free one. */
     readonly port: number;
   };
-  /** Told when telemetry cannot be sent. */
+  /** Told when telemetry cannot be sent, or not all of it. */
   readonly logger: Logger;
 }
 
@@ -202,16 +202,16 @@ function instruments(meter: Meter): Pick<Telemetry, 'record' | 'observe'> {
   };
 }
 
-/** Trouble comes with every attempt to send: it is told once in so long. */
+/** Trouble comes with every attempt: it is told once in so long. */
 const tellAgainMs = 60_000;
 
-/** What OpenTelemetry has to say, which is that it cannot send. */
+/** What OpenTelemetry has to say: that it cannot send, or that what is to be looked up cannot be in time. */
 function exportLog(logger: Logger): DiagLogger {
   let toldAt = -Infinity;
   const tell = (message: string, ...details: unknown[]): void => {
     if (performance.now() - toldAt < tellAgainMs) return;
     toldAt = performance.now();
-    logger.warn({ detail: [message, ...details].map(String).join(' ').slice(0, 500) }, 'telemetry cannot be sent');
+    logger.warn({ detail: [message, ...details].map(String).join(' ').slice(0, 500) }, 'telemetry is not sent, or not all of it');
   };
   const nothing = (): void => undefined;
   return { error: tell, warn: tell, info: nothing, debug: nothing, verbose: nothing };
