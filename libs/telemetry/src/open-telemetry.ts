@@ -211,7 +211,10 @@ function exportLog(logger: Logger): DiagLogger {
   const tell = (message: string, ...details: unknown[]): void => {
     if (performance.now() - toldAt < tellAgainMs) return;
     toldAt = performance.now();
-    logger.warn({ detail: [message, ...details].map(String).join(' ').slice(0, 500) }, 'telemetry is not sent, or not all of it');
+    logger.warn(
+      { detail: [message, ...details].map(String).join(' ').slice(0, 500) },
+      'telemetry is not sent, or not all of it',
+    );
   };
   const nothing = (): void => undefined;
   return { error: tell, warn: tell, info: nothing, debug: nothing, verbose: nothing };
