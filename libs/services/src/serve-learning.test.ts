@@ -15,7 +15,7 @@ import {
 } from '@infalign/pipeline';
 import { openEmbeddedStream, runToQuiescence, stageWorker } from '@infalign/rollout-stream';
 import { parseExperiment, parseServices } from '@infalign/run-config';
-import { createLogger } from '@infalign/telemetry';
+import { createLogger, silentTelemetry } from '@infalign/telemetry';
 import { afterAll, expect, it, vi } from 'vitest';
 import { serveLearning } from './serve-learning.js';
 import { checkpoints, experimentText, partitions, policyStep, storeTinyCheckpoints } from './tiny-store.fixture.js';
@@ -51,7 +51,8 @@ it('begins anew after a rollback, also where the rollouts that the learner waits
   );
   const ending = new AbortController();
   const close = () => Promise.resolve();
-  const served = serveLearning({ stream, store, runs, models, services, logger, close }, ending.signal);
+  const parts = { stream, store, runs, models, services, logger, telemetry: silentTelemetry, close };
+  const served = serveLearning(parts, ending.signal);
   const announced = async (version: number) => {
     await vi.waitUntil(async () => (await runs.versions(runId)).at(-1)?.version === version, { timeout: 50_000 });
   };
