@@ -5,7 +5,7 @@ import { startRun } from '../chaos/command-line.mjs';
 import { runProgress } from '../chaos/run-progress.mjs';
 
 /** A run that makes no progress for so long hangs. */
-const patienceMilliseconds = 180_000;
+const patienceMilliseconds = 600_000;
 
 /**
  * Has services carry out the experiment, from the first step that they have to do with.
