@@ -45,7 +45,8 @@ export function runOnServices({ experiment, out, servicesFile, undisturbed, tell
     over.abort();
     process.off('exit', endWithThisProcess);
   });
-  finished.catch(() => undefined);
+  // One that hangs would keep this process from its end.
+  finished.catch(() => run.stop());
   return {
     /** Rejected if it fails or hangs. */
     finished,
