@@ -109,7 +109,7 @@ async function rehearse({ fault, alerts, besides = [], inject, remedy }, scene, 
     });
     const firedAt = performance.now();
     for (const { name, annotations } of fired) {
-      tell(`  ${name} after ${seconds(start)}: ${annotations.summary}`);
+      tell(`  ${name} after ${((firedAt - start) / 1000).toFixed(1)} s: ${annotations.summary}`);
       await look(runbookName({ name }), alerts[name], services);
     }
     const remedied = performance.now();
