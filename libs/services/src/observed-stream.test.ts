@@ -85,7 +85,7 @@ const sampling: Stage<SamplingRequest> = {
     }),
 };
 
-/** Gives every rollout its number of tokens as its reward. */
+/** Gives every rollout its number of tokens, below 0, as its reward. */
 const scoring: Stage<SampledRollout> = {
   name: 'reward-scorer',
   input: topics.rolloutSampled,
@@ -98,7 +98,7 @@ const scoring: Stage<SampledRollout> = {
           outputs: records.map(({ value }) =>
             outgoing(topics.rolloutScored, {
               rollout: value,
-              reward: { model: 'reward-model', modelVersion: 'v', reward: value.responseTokens.length },
+              reward: { model: 'reward-model', modelVersion: 'v', reward: -value.responseTokens.length },
               judge: undefined,
             }),
           ),
@@ -142,10 +142,13 @@ describeWithKafka('a stream that is observed', (workplace) => {
         signal,
       }),
     ];
-    await vi.waitUntil(() => scorer.values('infalign.reward.raw').length >= rollouts, {
-      timeout: 100_000,
-      interval: 50,
-    });
+    await vi.waitUntil(
+      () => scorer.values('infalign.rollouts').reduce((sum, { value }) => sum + value, 0) >= rollouts,
+      {
+        timeout: 100_000,
+        interval: 50,
+      },
+    );
     end.abort();
     await Promise.all(serving);
     await Promise.all(streams.map((each) => each.close()));
@@ -236,7 +239,14 @@ describeWithKafka('a stream that is observed', (workplace) => {
       expect(sum(told.learner, 'infalign.records.produced')).toEqual({ 'ppo-learner sampling.requests': 3 });
       expect(sum(told.sampler, 'infalign.dead_letters')).toEqual({ 'policy-sampler sampling.requests': 1 });
       expect(sum(told.scorer, 'infalign.dead_letters')).toEqual({ 'reward-scorer rollout.sampled': 0 });
-      expect(sum(told.scorer, 'infalign.reward.raw')).toEqual({ 'run-1 training': 9 });
+      // The means of transactions, whichever those were.
+      const rewards = told.scorer.values('infalign.reward.raw');
+      expect(rewards.length).toBeGreaterThan(0);
+      for (const { value, attributes } of rewards) {
+        expect(Object.values(attributes)).toEqual(['run-1', 'training']);
+        expect(value).toBeLessThanOrEqual(-1);
+        expect(value).toBeGreaterThanOrEqual(-3);
+      }
       for (const name of ['infalign.transaction.duration', 'infalign.processing.duration'] as const) {
         const values = told.sampler.values(name);
         expect(values.length).toBeGreaterThan(0);

@@ -12,7 +12,15 @@ import {
   type StreamWriter,
   type Topic,
 } from '@infalign/rollout-stream';
-import { activeSpan, isSampled, withinSpan, type Logger, type Telemetry, type TraceSpan } from '@infalign/telemetry';
+import {
+  activeSpan,
+  isSampled,
+  withinSpan,
+  type AttributesOf,
+  type Logger,
+  type Telemetry,
+  type TraceSpan,
+} from '@infalign/telemetry';
 import { finishedRollouts, isOf, purposeName, rolloutOf, subjectOf, type TopicRecord } from './rollouts-of-records.js';
 
 /** Who watches a stream. */
@@ -264,12 +272,15 @@ function countRollouts(
 
 /** Rewards, drifts and KL, as records have them. */
 function tellOfValues(outputs: readonly OutgoingRecord[], telemetry: Telemetry): void {
-  const kls = new Map<string, number[]>();
+  const rawRewards = means<AttributesOf<'infalign.reward.raw'>>();
+  const kls = means<AttributesOf<'infalign.evaluation.kl'>>();
   for (const output of outputs) {
     if (isOf(output, topics.rolloutScored)) {
       const { runId, purpose } = output.value.rollout!;
-      const attributes = { 'infalign.run.id': runId, 'infalign.purpose': purposeName(purpose) };
-      telemetry.record('infalign.reward.raw', output.value.reward!.reward, attributes);
+      rawRewards.add(`${runId} ${purpose}`, output.value.reward!.reward, {
+        'infalign.run.id': runId,
+        'infalign.purpose': purposeName(purpose),
+      });
     } else if (isOf(output, topics.rolloutCalibrated)) {
       const { runId, purpose } = output.value.scored!.rollout!;
       const attributes = { 'infalign.run.id': runId, 'infalign.purpose': purposeName(purpose) };
@@ -279,13 +290,27 @@ function tellOfValues(outputs: readonly OutgoingRecord[], telemetry: Telemetry):
       telemetry.record('infalign.calibration.drifts', drifts, { 'infalign.run.id': output.value.runId });
     } else if (isOf(output, topics.evaluationResults)) {
       const { runId, klExact } = output.value;
-      kls.set(runId, [...(kls.get(runId) ?? []), klExact]);
+      kls.add(runId, klExact, { 'infalign.run.id': runId });
     }
   }
-  for (const [runId, values] of kls) {
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    telemetry.record('infalign.evaluation.kl', mean, { 'infalign.run.id': runId });
-  }
+  for (const { mean, attributes } of rawRewards.all()) telemetry.record('infalign.reward.raw', mean, attributes);
+  for (const { mean, attributes } of kls.all()) telemetry.record('infalign.evaluation.kl', mean, attributes);
+}
+
+/** Means of values that go together. */
+function means<Attributes>() {
+  const sums = new Map<string, { sum: number; count: number; readonly attributes: Attributes }>();
+  return {
+    add(key: string, value: number, attributes: Attributes): void {
+      const known = sums.get(key);
+      if (!known) sums.set(key, { sum: value, count: 1, attributes });
+      else {
+        known.sum += value;
+        known.count++;
+      }
+    },
+    all: () => [...sums.values()].map(({ sum, count, attributes }) => ({ mean: sum / count, attributes })),
+  };
 }
 
 /** One line a transaction: how many there are, and the first of them. */

@@ -37,7 +37,7 @@ export interface MetricDefinition {
   readonly attributes: readonly AttributeName[];
   /** The services that record it. */
   readonly services: readonly RecordingService[];
-  /** Upper bounds of a histogram's buckets, ascending; the last bucket has none. */
+  /** Upper bounds of a histogram's buckets, above 0, ascending; the last bucket has none. */
   readonly buckets?: readonly number[];
 }
 
@@ -113,13 +113,14 @@ export const metrics = {
     services,
     buckets: seconds,
   },
+  // No histogram: OpenTelemetry's leave out values below 0.
   'infalign.reward.raw': {
-    kind: 'histogram',
+    kind: 'gauge',
     unit: '{reward}',
-    description: 'Raw rewards of rollouts by the reward model. Their scale means nothing before calibration.',
+    description:
+      'Mean raw reward, by the reward model, of the rollouts of the latest transaction. Its scale means nothing before calibration.',
     attributes: ['infalign.run.id', 'infalign.purpose'],
     services: ['reward-scorer'],
-    buckets: [-20, -10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20],
   },
   'infalign.reward.calibrated': {
     kind: 'histogram',

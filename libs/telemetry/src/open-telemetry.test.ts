@@ -69,6 +69,8 @@ describe('the catalogue of metrics', () => {
       expect(unit, name).toMatch(/^(s|By|1|\{[a-z]+\})$/);
       expect(buckets !== undefined, name).toBe(kind === 'histogram');
       expect([...(buckets ?? [])].sort((a, b) => a - b)).toEqual(buckets ?? []);
+      // A histogram leaves out what is below 0.
+      expect(Math.min(...(buckets ?? [1])), name).toBeGreaterThan(0);
       expect(services.length, name).toBeGreaterThan(0);
     }
   });
@@ -116,12 +118,14 @@ describe('what Prometheus is answered', () => {
     telemetry.record('infalign.calibration.drifts', 3, run);
     telemetry.record('infalign.win_rate', 0.6, run);
     telemetry.record('infalign.win_rate', 0.7, run);
+    telemetry.record('infalign.reward.raw', -2.5, { ...run, 'infalign.purpose': 'training' });
     for (const value of [0.05, 0.15, 0.95]) {
       telemetry.record('infalign.reward.calibrated', value, { ...run, 'infalign.purpose': 'training' });
     }
     const text = await scraped(telemetry);
     expect(text).toMatch(/^infalign_calibration_drifts_total\{.*\} 5$/m);
     expect(text).toMatch(/^infalign_win_rate_ratio\{.*\} 0.7$/m);
+    expect(text).toMatch(/^infalign_reward_raw\{.*\} -2.5$/m);
     expect(text).toMatch(/^infalign_reward_calibrated_bucket\{.*le="0.1"\} 1$/m);
     expect(text).toMatch(/^infalign_reward_calibrated_bucket\{.*le="0.2"\} 2$/m);
     expect(text).toMatch(/^infalign_reward_calibrated_bucket\{.*le="\+Inf"\} 3$/m);
