@@ -297,8 +297,10 @@ describeWithKafka('the five services', (workplace) => {
     const statistics = await watched(clients, policy);
     expect(statistics.map(({ iteration }) => iteration)).toEqual(statistics.map((_, index) => index + 1));
     // A stopped run is rolled back as well, and stays stopped.
-    const stopped = await clients.learner.rollBack({ runId: policy, version: all.length - 2 });
-    expect(stopped.state).toMatchObject({ running: false, latest: { rolledBackTo: all.length - 2 } });
+    const { version: last } = await clients.learner.rollBack({ runId: policy, version: all.length - 2 });
+    expect(last).toMatchObject({ rolledBackTo: all.length - 2 });
+    await vi.waitUntil(async () => (await latest()).version === last!.version, { timeout: 60_000, interval: 100 });
+    expect((await clients.learner.getRun({ runId: policy })).state!.running).toBe(false);
   });
 
   describe('refuse', () => {
