@@ -7,9 +7,10 @@ export const texts = {
 Every method has the same base policy, the same rewards and the same number of rollouts; \`ppo/exp:10\` and \`ppo/exp:-5\` are InfAlign-CTRL for best-of-N and
 worst-of-N, \`ppo/log\` is also vBoN.`,
     after: `**Not as in the paper**, so far: aligning for best-of-4 with \`exp:10\` is level with the identity in best-of-4, not ahead. In best-of-8 it is ahead by
-0.8 points (0.0 to 1.6) at a KL of 0.5 and 0.5 (−0.3 to 1.2) at 1, behind in best-of-2 and for one sample, as it should be. Its exact optimum is 7 points
-ahead in best-of-4 at a KL of 0.5, but training takes no method as far as its optimum, and this one least far: its rewards are nearly all alike but
-for the best few rollouts of a prompt. For worst-of-4 \`exp:-5\`, \`log\` and the identity cannot be told apart.
+0.8 points (0.0 to 1.6) at a KL of 0.5, 0.5 (−0.3 to 1.2) at 1 and −0.6 (−1.2 to 0.1) at 2, behind in best-of-2 and for one sample, as it should be. Its
+exact optimum is 7 points ahead in best-of-4 at a KL of 0.5, but training takes no method as far as its optimum, and this one least far: its rewards
+are nearly all alike but for the best few rollouts of a prompt. For worst-of-4 \`exp:-5\`, \`log\` and the identity cannot be told apart at 0.5 and 1; at 2,
+\`exp:-5\` is behind \`log\` by 2.4 points (0.9 to 3.8).
 
 Calibration changes nothing against the raw reward here: within a prompt, the raw rewards of this reward model have nearly the same spread on every
 prompt. Where a reward can be hacked it changes much: see below.
