@@ -31,7 +31,7 @@ export function upgradeCommand(): Command {
 anew, with the code and the settings that are there now, and can be called. Runs go on meanwhile, and lose nothing.`,
     )
     .option('--folder <folder>', 'as given to infalign up', defaultServicesFolder)
-    .addHelpText('after', '\nExample:\n  npm install infalign@next && infalign upgrade')
+    .addHelpText('after', '\nExample:\n  infalign upgrade --folder runs/services')
     .action(upgrade);
 }
 
