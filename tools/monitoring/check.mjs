@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { provisionGoProgram } from '../go/provision-go-program.mjs';
 import { root, script } from '../workspace/workspace.mjs';
 
+/** What is generated for Prometheus and Grafana: where the Helm chart can read it. */
+const monitoring = join(root, 'infra', 'helm', 'infalign', 'monitoring');
+
 // `npm run check:monitoring`: promtool checks the rules of alerts and the expressions of dashboards, and runs the tests of each alert.
 await script(() => {
   const promtool = provisionGoProgram('promtool');
@@ -12,9 +15,9 @@ await script(() => {
     const { status } = spawnSync(promtool, parameters, { cwd, stdio: 'inherit' });
     if (status !== 0) throw new Error(`promtool ${parameters.slice(0, 2).join(' ')} failed`);
   };
-  const alerts = join(root, 'infra', 'alerts');
-  run(alerts, 'check', 'rules', '--lint=all', '--lint-fatal', 'infalign.yaml');
-  run(alerts, 'test', 'rules', ...readdirSync(join(alerts, 'tests')).map((file) => join('tests', file)));
+  run(monitoring, 'check', 'rules', '--lint=all', '--lint-fatal', 'alerts.yaml');
+  const tests = join(root, 'infra', 'alerts', 'tests');
+  run(tests, 'test', 'rules', ...readdirSync(tests));
   const folder = mkdtempSync(join(tmpdir(), 'infalign-dashboards-'));
   try {
     writeFileSync(join(folder, 'dashboards.yaml'), JSON.stringify(dashboardRules()));
@@ -27,7 +30,7 @@ await script(() => {
 
 /** What the panels of dashboards ask for, in the form of rules: promtool checks nothing but rules. */
 function dashboardRules() {
-  const dashboards = join(root, 'infra', 'dashboards');
+  const dashboards = join(monitoring, 'dashboards');
   const groups = readdirSync(dashboards).map((file) => {
     const { panels } = JSON.parse(readFileSync(join(dashboards, file), 'utf8'));
     const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));

@@ -36,14 +36,14 @@ function readable(template: string): string {
   return template.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, '_$1_');
 }
 
-const introduction = `[\`infra/alerts/infalign.yaml\`](../infra/alerts/infalign.yaml) has these rules for Prometheus; its \`groups\` are also the \`spec\` of
-a PrometheusRule. The rules and this page are generated from one table (\`libs/monitoring/src/alerts.ts\`), which takes the names of
+const introduction = `[\`alerts.yaml\`](../infra/helm/infalign/monitoring/alerts.yaml) has these rules for Prometheus; it lies in the Helm chart, which can make
+a PrometheusRule of it ([kubernetes.md](kubernetes.md#monitoring)). The rules and this page are generated from one table (\`libs/monitoring/src/alerts.ts\`), which takes the names of
 metrics from their catalogue; a test keeps all of them the same. \`critical\`: nothing goes on until somebody acts; \`warning\`: somebody looks at
 it by day.
 
 Targets are to be named for their service: \`job\` is \`policy-sampler\`, \`reward-scorer\`, \`calibrator\`, \`ppo-learner\` or \`evaluator\`.
 
-The four dashboards for Grafana in [\`infra/dashboards\`](../infra/dashboards), overview, learning, streams and services, show every metric of the
+The four dashboards for Grafana beside it, in [\`dashboards\`](../infra/helm/infalign/monitoring/dashboards), overview, learning, streams and services, show every metric of the
 catalogue; they are generated from \`libs/monitoring/src/dashboards\`. An alert about a run is looked into on \`learning\`, one about a stage on
 \`streams\`, one about a process on \`services\`. The types that they are built with are generated from Grafana's own schema; they have not been
 loaded into Grafana.

@@ -19,11 +19,11 @@ interface RuleTests {
   }[];
 }
 
-describe('infra/alerts and docs/alerts.md', () => {
+describe('the rules in the chart and docs/alerts.md', () => {
   const generated =
     '# Generated from libs/monitoring/src/alerts.ts (npx vitest run --project @infalign/monitoring -u).\n';
   it.each([
-    ['infra/alerts/infalign.yaml', 'yaml', () => generated + formatAlertRules(alertRules())],
+    ['infra/helm/infalign/monitoring/alerts.yaml', 'yaml', () => generated + formatAlertRules(alertRules())],
     ['docs/alerts.md', 'markdown', alertsPage],
   ])(
     '%s is what the table of alerts says (after a change: npx vitest run --project @infalign/monitoring -u)',

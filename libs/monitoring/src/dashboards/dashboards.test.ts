@@ -7,7 +7,7 @@ import { askedFor, catalogueSeries, prometheusOwnSeries, seriesNames } from '../
 import { dashboards } from './dashboards.js';
 import { grafanaDashboard } from './grafana-dashboard.js';
 
-const folder = resolve(import.meta.dirname, '../../../../infra/dashboards');
+const folder = resolve(import.meta.dirname, '../../../../infra/helm/infalign/monitoring/dashboards');
 const panels = dashboards.flatMap(({ name, rows }) =>
   rows.flatMap((row) => row.panels.map((panel) => ({ ...panel, place: `${name}: ${panel.title}` }))),
 );
@@ -15,7 +15,7 @@ const panels = dashboards.flatMap(({ name, rows }) =>
 const asked = (expression: string) =>
   askedFor(expression.replaceAll('$__rate_interval', '2m').replaceAll('$run', '.*'));
 
-describe('infra/dashboards', () => {
+describe('the dashboards in the chart', () => {
   it.each(dashboards)(
     'has the dashboard $name as it is described (after a change: npx vitest run --project @infalign/monitoring -u)',
     async (dashboard) => {
