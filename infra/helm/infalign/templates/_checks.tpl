@@ -15,6 +15,18 @@
 {{- if and .Values.tls.clientCertificates (not $encrypted) }}{{ fail "tls.clientCertificates: needs tls.secretName or tls.certManager.enabled" }}{{ end -}}
 {{- if and (eq .Values.checkpoints.type "s3") (not .Values.checkpoints.s3.bucket) }}{{ fail "checkpoints.s3.bucket: is missing; name the bucket that checkpoints are stored in" }}{{ end -}}
 {{- if and (eq .Values.checkpoints.type "s3") (not .Values.checkpoints.s3.region) (not .Values.checkpoints.s3.endpoint) }}{{ fail "checkpoints.s3.region: is missing; give the bucket's region, or checkpoints.s3.endpoint" }}{{ end -}}
+{{- $otlp := .Values.telemetry.otlp -}}
+{{- if and (hasPrefix "http:" $otlp.endpoint) (ne $otlp.plaintext "allow-off-loopback") (not (regexMatch `^http://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)` $otlp.endpoint)) }}{{ fail "telemetry.otlp.endpoint: is not encrypted, and services will not send telemetry so; give one that begins with https, or telemetry.otlp.plaintext: allow-off-loopback where the network is otherwise protected" }}{{ end -}}
+{{- if and $otlp.headersSecret.name (not $otlp.endpoint) }}{{ fail "telemetry.otlp.headersSecret: needs telemetry.otlp.endpoint, the collector that is shown it" }}{{ end -}}
+{{- $prometheus := .Values.telemetry.prometheus -}}
+{{- if $prometheus.enabled -}}
+{{- if ne $prometheus.plaintext "allow-off-loopback" }}{{ fail "telemetry.prometheus.enabled: services will not have their metrics read unencrypted, and cannot encrypt them; set telemetry.prometheus.plaintext: allow-off-loopback where the network is otherwise protected" }}{{ end -}}
+{{- if and .Values.networkPolicy.enabled (not $prometheus.scrapers) }}{{ fail "telemetry.prometheus.scrapers: is empty, and the network policies let nobody else in; say who reads the metrics (NetworkPolicyPeer)" }}{{ end -}}
+{{- else -}}
+{{- range list "podMonitor" "rules" -}}
+{{- if (index $prometheus .).enabled }}{{ fail (printf "telemetry.prometheus.%s.enabled: needs telemetry.prometheus.enabled" .) }}{{ end -}}
+{{- end -}}
+{{- end -}}
 {{- $partitions := int $kafka.partitions -}}
 {{- $root := . -}}
 {{- range $name, $_ := include "infalign.services" . | fromYaml -}}

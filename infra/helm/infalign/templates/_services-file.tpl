@@ -51,11 +51,32 @@ before those of all.
 {{- $services := dict -}}
 {{- range $name, $service := include "infalign.services" $root | fromYaml -}}
 {{- $address := printf "%s-%s.%s.svc:%v" (include "infalign.name" $root) $service.title $root.Release.Namespace $service.port -}}
-{{- $_ := set $services (snakecase $name) (dict "port" (int $service.port) "address" $address) -}}
+{{- $_ := set $services (snakecase $name) (dict "port" (int $service.port) "address" $address "metrics_port" 9464) -}}
 {{- end -}}
 {{- $file := dict "stream" $stream "store" (include "infalign.store" $root) "rpc" $rpc "client" $client "services" $services -}}
+{{- $_ := set $file "telemetry" (include "infalign.telemetry" $root | fromYaml) -}}
 {{- if eq $values.checkpoints.type "s3" }}{{ $_ := set $file "store_cache" "/var/cache/infalign" }}{{ end -}}
 {{- mergeOverwrite $file (omit $settings "rpc") | toYaml -}}
+{{- end -}}
+
+{{/* What services measure, and whom they tell. */}}
+{{- define "infalign.telemetry" -}}
+{{- $telemetry := .Values.telemetry -}}
+log_content: {{ $telemetry.logContent }}
+{{- with $telemetry.otlp }}
+{{- if .endpoint }}
+otlp:
+  endpoint: {{ .endpoint | quote }}
+  plaintext: {{ .plaintext }}
+  interval_seconds: {{ .intervalSeconds }}
+  trace_share: {{ .traceShare }}
+{{- end }}
+{{- end }}
+{{- with $telemetry.prometheus }}
+{{- if .enabled }}
+prometheus: { host: 0.0.0.0, plaintext: {{ .plaintext }} }
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* The checkpoint store's address. */}}
