@@ -55,7 +55,10 @@ export function runOnServices({ experiment, out, servicesFile, undisturbed, tell
     /** Waits until so many iterations have been learned. */
     async learned(iterations) {
       while (iteration < iterations) {
-        if (over.signal.aborted) await finished;
+        if (over.signal.aborted) {
+          await finished;
+          throw new Error(`the run has ended before iteration ${iterations}: it needs more of them than it has`);
+        }
         await sleep(50);
       }
     },

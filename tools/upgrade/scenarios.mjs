@@ -10,8 +10,11 @@ import { root } from '../workspace/workspace.mjs';
 import { logger, startClusterOfServices } from './cluster-of-services.mjs';
 import { runOnServices } from './run-under-way.mjs';
 
-/** Iterations of the experiment: so many that everything falls into its learning. */
-export const iterations = 24;
+/**
+ * Iterations of the experiment: so many that everything falls into its learning. One takes a third of a second, replacing a service
+ * some ten seconds, and it is heard of iterations seconds after they were learned.
+ */
+export const iterations = 320;
 
 /**
  * @typedef {object} Scene
