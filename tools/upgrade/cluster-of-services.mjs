@@ -46,8 +46,11 @@ export async function startClusterOfServices({ folder, brokerFolder, store, chec
       },
       /** As when all machines lose their power at once. */
       async killAll() {
+        // A broker that is still dying does not keep this process from its end.
+        const awake = setInterval(() => undefined, 1000);
         await Promise.all([cluster.node(1).kill(), processes.killAll()]);
         await cluster.stop();
+        clearInterval(awake);
       },
     };
   } catch (error) {

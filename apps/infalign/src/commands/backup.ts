@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { writeFileAtomically } from '@infalign/checkpoint';
 import { Command } from 'commander';
 import { servicesFileOption, servicesOptions } from '../services-options.js';
 import { writeStandardOutput } from '../standard-output.js';
@@ -29,7 +30,6 @@ async function backup(options: BackupOptions): Promise<void> {
   const file = resolve(options.out);
   const { openStream } = await import('@infalign/services');
   const { backUp, parseBackup } = await import('@infalign/pipeline');
-  const { writeFileAtomically } = await import('@infalign/checkpoint');
   const { services, logger } = await servicesOptions(options.services);
   const stream = await openStream('infalign-backup', services, logger);
   try {
