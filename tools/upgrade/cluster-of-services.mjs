@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { clearInterval, setInterval } from 'node:timers';
 import { loadServices } from '@infalign/run-config';
 import { createLogger } from '@infalign/telemetry';
 import { listening } from '../chaos/chaos.mjs';
