@@ -10,6 +10,11 @@ import { topicConfiguration } from './topic-configuration.js';
 
 /** How long the brokers may take to make topics, in milliseconds. */
 const creationTimeoutMs = 30_000;
+/**
+ * Brokers that have just started, or come late with their heartbeats, are not counted among those that copies can be put on, nor told
+ * apart from brokers that there are not: so long, too few are taken to be late.
+ */
+const lateBrokersMs = 10_000;
 
 /**
  * Makes what is missing of the topics, whoever else does the same at the same time, and waits until they can be used.
@@ -87,6 +92,7 @@ async function create(
   missing: readonly NewTopic[],
   patience: Patience,
 ): Promise<void> {
+  const start = performance.now();
   await asking(network, patience, async () => {
     const { brokers, controllerId } = await network.describe([]);
     const replicationFactor = settings.replicationFactor ?? Math.min(3, brokers.length);
@@ -104,7 +110,9 @@ async function create(
     } catch (error) {
       const { errors = [error] } = error as { errors?: unknown[] };
       const failure = errors.find((one) => errorType(one) !== 'TOPIC_ALREADY_EXISTS');
-      if (failure) throw refusal(failure);
+      if (!failure) return;
+      const mayBeLate = performance.now() - start < lateBrokersMs;
+      throw errorType(failure) === 'INVALID_REPLICATION_FACTOR' && mayBeLate ? protocolError(5)! : refusal(failure);
     }
   });
 }
