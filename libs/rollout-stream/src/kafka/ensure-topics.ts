@@ -12,9 +12,9 @@ import { topicConfiguration } from './topic-configuration.js';
 const creationTimeoutMs = 30_000;
 /**
  * Brokers that have just started, or come late with their heartbeats, are not counted among those that copies can be put on, nor told
- * apart from brokers that there are not: so long, too few are taken to be late.
+ * apart from brokers that there are not: for this share of the time that opening may take, too few are taken to be late.
  */
-const lateBrokersMs = 10_000;
+const lateBrokersShare = 1 / 3;
 
 /**
  * Makes what is missing of the topics, whoever else does the same at the same time, and waits until they can be used.
@@ -111,7 +111,7 @@ async function create(
       const { errors = [error] } = error as { errors?: unknown[] };
       const failure = errors.find((one) => errorType(one) !== 'TOPIC_ALREADY_EXISTS');
       if (!failure) return;
-      const mayBeLate = performance.now() - start < lateBrokersMs;
+      const mayBeLate = performance.now() - start < lateBrokersShare * settings.openingTimeoutMs;
       throw errorType(failure) === 'INVALID_REPLICATION_FACTOR' && mayBeLate ? protocolError(5)! : refusal(failure);
     }
   });
