@@ -1,10 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
 import { loadServices } from '@infalign/run-config';
 import { createLogger } from '@infalign/telemetry';
 import { listening } from '../chaos/chaos.mjs';
-import { keepServicesRunning } from '../chaos/kept-running.mjs';
+import { keepServicesRunning, program } from '../chaos/kept-running.mjs';
 import { serviceTitles, servicesFile } from '../chaos/settings.mjs';
 import { startCluster } from '../kafka/index.mjs';
 import { freePorts } from '../kafka/ports.mjs';
@@ -30,6 +31,8 @@ export async function startClusterOfServices({ folder, brokerFolder, store, chec
     const file = join(folder, 'services.yaml');
     writeFileSync(file, servicesFile({ brokers: cluster.brokers.plaintext, store, ports, copies: 1 }));
     const services = await loadServices(file);
+    // Services of 0.1.0 give up where a broker that has just started does not yet take topics.
+    execFileSync(process.execPath, [program('infalign'), 'topics', '--services', file], { stdio: 'ignore' });
     const processes = keepServicesRunning({ folder, servicesFile: file, checkout, tell });
     try {
       await Promise.all(Object.values(ports).map(listening));
