@@ -13,7 +13,10 @@ const workflows = readdirSync(folder).map((file) => {
 });
 
 it.runIf(goProgramAvailable('actionlint').ok || process.env.CI)('GitHub would understand every workflow', () => {
-  const { status, stdout } = spawnSync(provisionGoProgram('actionlint'), ['-no-color'], { cwd: root, encoding: 'utf8' });
+  const { status, stdout } = spawnSync(provisionGoProgram('actionlint'), ['-no-color'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   expect(stdout).toBe('');
   expect(status).toBe(0);
 });
