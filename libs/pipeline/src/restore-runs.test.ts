@@ -11,6 +11,7 @@ import {
 } from '@infalign/contracts';
 import { openEmbeddedStream, outgoing, topics, TransactionFailed, type RolloutStream } from '@infalign/rollout-stream';
 import { afterEach, describe, expect, it } from 'vitest';
+import { appending } from './appending.fixture.js';
 import { backUp, parseBackup } from './backup.js';
 import { policyRuns, runIdOf } from './experiment-steps.js';
 import { restoreRuns } from './restore-runs.js';
@@ -183,20 +184,11 @@ describe('a restoration', () => {
     await expect(restoreRuns(stream, workplace.store, backup)).rejects.toThrow('hold 3 runs already');
     const empty = newTopics(workplace, 1);
     let failures = 0;
-    const failing: RolloutStream = {
-      ...empty,
-      async writer(name) {
-        const writer = await empty.writer(name);
-        return {
-          ...writer,
-          async append(outputs) {
-            await writer.append(outputs);
-            failures++;
-            throw new TransactionFailed('not known');
-          },
-        };
-      },
-    };
+    const failing = appending(empty, async (indeed) => {
+      await indeed();
+      failures++;
+      throw new TransactionFailed('not known');
+    });
     await restoreRuns(failing, workplace.store, backup);
     expect(failures).toBe(1);
     const requests: string[] = [];

@@ -12,6 +12,7 @@ import {
   type Worker,
 } from '@infalign/rollout-stream';
 import { afterEach, describe, expect, it } from 'vitest';
+import { appending } from './appending.fixture.js';
 import { policyRuns, runIdOf, stepNames } from './experiment-steps.js';
 import { learningRun, type LearningRun } from './learning-run.js';
 import { createModelCache, type ModelCache } from './model-cache.js';
@@ -189,20 +190,11 @@ describe('a rollback', () => {
   it('is not done twice: not when it is asked for again, nor when it is not known whether it took place', async () => {
     await learned(2);
     let failures = 0;
-    const failing: RolloutStream = {
-      ...stream,
-      async writer(name) {
-        const writer = await stream.writer(name);
-        return {
-          ...writer,
-          async append(outputs) {
-            await writer.append(outputs);
-            failures++;
-            throw new TransactionFailed('not known');
-          },
-        };
-      },
-    };
+    const failing = appending(stream, async (indeed) => {
+      await indeed();
+      failures++;
+      throw new TransactionFailed('not known');
+    });
     const version = await back(1, failing);
     expect(failures).toBe(1);
     expect(await back(1)).toEqual(version);

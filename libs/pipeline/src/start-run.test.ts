@@ -4,6 +4,7 @@ import type { PolicyVersion, Run, SamplingRequest } from '@infalign/contracts';
 import { TransactionFailed, outgoing, topics, type RolloutStream, type Topic } from '@infalign/rollout-stream';
 import { learnerName } from '@infalign/stage-learning';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { appending } from './appending.fixture.js';
 import { checkpointNames, runIdOf, stepNames } from './experiment-steps.js';
 import { followRuns } from './runs.js';
 import { startRun } from './start-run.js';
@@ -83,20 +84,11 @@ describe('startRun', () => {
     'starts a run once where it is not known that its transaction %s taken place',
     async (has) => {
       let failures = 2;
-      const failing: RolloutStream = {
-        ...stream,
-        async writer(name) {
-          const writer = await stream.writer(name);
-          return {
-            ...writer,
-            async append(outputs) {
-              if (failures-- <= 0) return writer.append(outputs);
-              if (has === 'has') await writer.append(outputs);
-              throw new TransactionFailed('Connection error: read ECONNRESET');
-            },
-          };
-        },
-      };
+      const failing = appending(stream, async (indeed) => {
+        if (failures-- <= 0) return indeed();
+        if (has === 'has') await indeed();
+        throw new TransactionFailed('Connection error: read ECONNRESET');
+      });
       const run = await startRun(failing, workplace.store, policyRun);
       expect((await announced()).runs).toEqual([run]);
       expect((await announced()).requests).toHaveLength(3);
