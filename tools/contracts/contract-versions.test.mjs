@@ -4,25 +4,12 @@ import * as contracts from '@infalign/contracts';
 import { allTopics, isDeadLetterTopic } from '@infalign/rollout-stream';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { messagesOfTopics as messageOf } from './messages-of-topics.mjs';
 import { nextVersion } from './next-version.mjs';
 import { recordExamples } from './record-examples.mjs';
 import { releasedImage, releasedRecords } from './released.mjs';
 
 const next = nextVersion(Buffer.from(contracts.fileDescriptorSet, 'base64'));
-
-/** The messages that topics carry. */
-const messageOf = {
-  runs: 'Run',
-  'sampling.requests': 'SamplingRequest',
-  'rollout.sampled': 'SampledRollout',
-  'rollout.scored': 'ScoredRollout',
-  'rollout.calibrated': 'CalibratedRollout',
-  'policy.versions': 'PolicyVersion',
-  'calibration.state': 'CalibrationState',
-  'calibration.held': 'HeldRollout',
-  'calibration.events': 'CalibrationEvent',
-  'evaluation.results': 'EvaluationResult',
-};
 
 /** A valid record of a topic, by its name, with a change that its type may not allow. */
 function exampleOf(name, change = {}) {

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
 import { parseArgs } from 'node:util';
+import { messagesOfTopics } from '../contracts/messages-of-topics.mjs';
 import { buildWorkspace } from '../workspace/install.mjs';
 import { wholeNumber } from '../workspace/options.mjs';
 import { script } from '../workspace/workspace.mjs';
@@ -171,19 +172,7 @@ async function fuzz(world, { inputs, seed, drainSeconds }) {
   }
 
   function messageOf(types, topic) {
-    const names = {
-      runs: 'Run',
-      'sampling.requests': 'SamplingRequest',
-      'rollout.sampled': 'SampledRollout',
-      'rollout.scored': 'ScoredRollout',
-      'rollout.calibrated': 'CalibratedRollout',
-      'policy.versions': 'PolicyVersion',
-      'calibration.state': 'CalibrationState',
-      'calibration.held': 'HeldRollout',
-      'calibration.events': 'CalibrationEvent',
-      'evaluation.results': 'EvaluationResult',
-    };
-    const { decode, encode } = types[names[topic.name]];
+    const { decode, encode } = types[messagesOfTopics[topic.name]];
     return { decode, encode: (message) => encode(message).finish() };
   }
 }
