@@ -14,7 +14,7 @@ import { runOnServices } from './run-under-way.mjs';
  * Iterations of the experiment: so many that everything falls into its learning. One takes a third of a second, replacing a service
  * some ten seconds, and it is heard of iterations seconds after they were learned.
  */
-export const iterations = 120;
+export const iterations = 180;
 
 /**
  * @typedef {object} Scene
