@@ -32,7 +32,7 @@ const purpose = prometheusLabel('infalign.purpose');
 const use = prometheusLabel('infalign.certificate.use');
 
 /** Processes of services: the job of a target is named for its service. */
-const services = `job=~"${metricDefinition('process.cpu.time').services.join('|')}"`;
+const services = `job=~"${metricDefinition('process.start.time').services.join('|')}"`;
 
 /** What a counter has grown by in a time. It may have come into being within it: `increase` alone misses its first value. */
 function growth(counter: MetricName, window: string): string {
@@ -68,11 +68,11 @@ export const alerts: readonly Alert[] = [
     severity: 'warning',
     summary: '{{ $labels.job }} at {{ $labels.instance }} keeps restarting',
     description: 'The process has been started anew {{ $value }} times within half an hour.',
-    expression: ({ duration }) => `resets(${name('process.cpu.time')}{${services}}[${duration(30 * minute)}]) >= 3`,
+    expression: ({ duration }) => `changes(${name('process.start.time')}{${services}}[${duration(30 * minute)}]) >= 3`,
     forSeconds: 0,
     reason:
-      'A change of settings and an upgrade within the same half hour restart a process twice. The processor time of a ' +
-      'process begins anew with it, so that its resets count the restarts.',
+      'A change of settings and an upgrade within the same half hour restart a process twice. Each start has a time of its ' +
+      'own, so that changes of it count the restarts, however short a process lives between them.',
   },
   {
     name: 'InfalignCertificateExpiring',

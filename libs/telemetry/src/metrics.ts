@@ -332,6 +332,13 @@ export const metrics = {
     attributes: [],
     services,
   },
+  'process.start.time': {
+    kind: 'observed gauge',
+    unit: 's',
+    description: 'When the process was started, in seconds since 1970 (UTC).',
+    attributes: [],
+    services,
+  },
   'nodejs.eventloop.delay.p99': {
     kind: 'observed gauge',
     unit: 's',

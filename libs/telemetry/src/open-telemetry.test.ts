@@ -137,6 +137,8 @@ describe('what Prometheus is answered', () => {
       Number(new RegExp(`^${name}\\{.*\\} (.*)$`, 'm').exec(text)![1]);
     const first = await scraped(telemetry);
     expect(value(first, 'process_memory_usage_bytes')).toBeGreaterThan(value(first, 'v8js_memory_heap_used_bytes'));
+    const started = Date.now() / 1000 - process.uptime();
+    expect(Math.abs(value(first, 'process_start_time_seconds') - started)).toBeLessThan(1);
     await sleep(50);
     for (const end = performance.now() + 300; performance.now() < end;);
     await sleep(50);

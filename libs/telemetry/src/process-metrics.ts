@@ -15,6 +15,7 @@ export function observeProcess(telemetry: Telemetry): () => void {
       const { user, system } = process.cpuUsage();
       return [{ value: (user + system) / 1e6, attributes: {} }];
     }),
+    telemetry.observe('process.start.time', () => [{ value: performance.timeOrigin / 1e3, attributes: {} }]),
     telemetry.observe('nodejs.eventloop.delay.p99', () => {
       // What is measured is the time from one look to the next; the first one has not come right after a reset.
       const value = delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / 1e9 - resolutionMs / 1e3);

@@ -166,6 +166,7 @@ export const dashboards: readonly DashboardDescription[] = [
           metricPanel('process.memory.usage', { title: 'Memory', by: perProcess }),
           metricPanel('v8js.memory.heap.used', { title: 'Memory of JavaScript objects', by: perProcess }),
           metricPanel('nodejs.eventloop.delay.p99', { title: 'Delay of the event loop', by: perProcess }),
+          sinceStart(),
           certificates(),
         ],
       },
@@ -189,6 +190,20 @@ export const dashboards: readonly DashboardDescription[] = [
     ],
   },
 ];
+
+function sinceStart(): Panel {
+  return {
+    title: 'Time since the start of the process',
+    description: 'It falls to 0 with each start.',
+    unit: 's',
+    queries: [
+      {
+        expression: `time() - max by (${perProcess.join(', ')}) (${prometheusName('process.start.time')})`,
+        legend: perProcess.map((label) => `{{${label}}}`).join(' '),
+      },
+    ],
+  };
+}
 
 function certificates(): Panel {
   const labels = ['job', prometheusLabel('infalign.certificate.use')];
