@@ -24,7 +24,7 @@ const help = `Usage: npm run test:telemetry -- [OPTIONS]
 Checks what the five services tell a collector and Prometheus. Needs Java 17, Go and, the first time, Maven.
 
   --overhead         measure what telemetry costs as well: fails above 2 % of processor time
-  --rounds N         rounds of the measurement, each with and without telemetry (default: 6)
+  --rounds N         rounds of the measurement, each with and without telemetry (default: 20)
   --json             write what was found as one JSON object
   --keep             leave logs and data in place
   -h, --help         show this
@@ -42,7 +42,7 @@ await script(async () => {
   const { values } = parseArgs({
     options: {
       overhead: { type: 'boolean', default: false },
-      rounds: { type: 'string', default: '6' },
+      rounds: { type: 'string', default: '20' },
       json: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
