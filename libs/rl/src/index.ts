@@ -8,7 +8,7 @@ export {
   type AdvantageEstimate,
   type GeneralisedAdvantageSettings,
 } from './advantages.js';
-export { crossEntropyLoss, preferenceLoss } from './losses.js';
+export { binaryCrossEntropyLoss, crossEntropyLoss, preferenceLoss } from './losses.js';
 export { offPolicyKl } from './off-policy-kl.js';
 export {
   groupRelativeAdvantages,

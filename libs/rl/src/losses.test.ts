@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { createLanguageModel, eagerArithmetic as math, initialWeights } from '@infalign/language-model';
 import { bothGradients } from './finite-differences.fixture.js';
-import { crossEntropyLoss, preferenceLoss } from './losses.js';
+import { binaryCrossEntropyLoss, crossEntropyLoss, preferenceLoss } from './losses.js';
 
 const value = (scalar: tf.Tensor) => scalar.dataSync()[0]!;
 
@@ -64,6 +64,28 @@ it('a reward model, whose head begins at zero, learns which responses are prefer
   const [better, worse] = model.rewards([chosen, rejected]);
   expect(better! - worse!).toBeGreaterThan(2);
   model.dispose();
+});
+
+describe('binaryCrossEntropyLoss', () => {
+  it('is the cross-entropy of σ(z) with targets between 0 and 1', () => {
+    const [a, b] = [1 / (1 + Math.exp(-2)), 1 / (1 + Math.exp(0.5))];
+    const expected = -(0.3 * Math.log(a) + 0.7 * Math.log(1 - a) + Math.log(b)) / 2;
+    expect(value(binaryCrossEntropyLoss(math, tf.tensor1d([2, -0.5]), tf.tensor1d([0.3, 1])))).toBeCloseTo(expected, 6);
+  });
+
+  it('neither overflows nor vanishes at large logits', () => {
+    expect(value(binaryCrossEntropyLoss(math, tf.tensor1d([-900]), tf.tensor1d([1])))).toBeCloseTo(900, 3);
+    const tiny = value(binaryCrossEntropyLoss(math, tf.tensor1d([-15]), tf.tensor1d([0])));
+    expect(tiny / Math.exp(-15)).toBeCloseTo(1, 3);
+  });
+
+  it('has the gradient σ(z) − y', () => {
+    const targets = [0.2, 1, 0.5];
+    const { autodiff } = bothGradients((x) => binaryCrossEntropyLoss(math, x, tf.tensor1d(targets)), [0, -1, 3]);
+    [0.5 - 0.2, 1 / (1 + Math.E) - 1, 1 / (1 + Math.exp(-3)) - 0.5].forEach((each, i) =>
+      expect(autodiff[i]).toBeCloseTo(each / 3, 6),
+    );
+  });
 });
 
 describe('crossEntropyLoss', () => {

@@ -10,12 +10,29 @@ import type { Arithmetic } from '@infalign/core';
  * @returns scalar
  */
 export function preferenceLoss<T>(math: Arithmetic<T>, chosenRewards: T, rejectedRewards: T): T {
-  const margin = math.subtract(rejectedRewards, chosenRewards);
-  // max(m, 0) + log(1 + e^{−|m|}), with −|m| = m − 2·max(m, 0): so the slope at a tie, where a new reward head begins, is ½
-  // whatever the slope of max(m, 0) is taken to be there.
-  const positive = math.relu(margin);
-  const minusAbsolute = math.subtract(margin, math.multiply(2, positive));
-  return math.mean(math.add(positive, math.logarithmOfOnePlus(math.exponential(minusAbsolute))));
+  return math.mean(softplus(math, math.subtract(rejectedRewards, chosenRewards)));
+}
+
+/**
+ * The binary cross-entropy of probabilities σ(z) with targets that may lie between 0 and 1:
+ * mean_i −y_i·log σ(z_i) − (1 − y_i)·log(1 − σ(z_i)) = mean_i log(1 + e^{z_i}) − y_i·z_i, least where σ(z_i) = y_i. It neither
+ * overflows nor loses small values. Differentiable in the logits.
+ *
+ * @param logits z, shape [n]
+ * @param targets y, from 0 to 1, shape [n]
+ * @returns scalar
+ */
+export function binaryCrossEntropyLoss<T>(math: Arithmetic<T>, logits: T, targets: T): T {
+  return math.mean(math.subtract(softplus(math, logits), math.multiply(targets, logits)));
+}
+
+/** log(1 + eˣ), elementwise. */
+function softplus<T>(math: Arithmetic<T>, x: T): T {
+  // max(x, 0) + log(1 + e^{−|x|}), with −|x| = x − 2·max(x, 0): so the slope at 0, where a new reward head begins, is ½
+  // whatever the slope of max(x, 0) is taken to be there.
+  const positive = math.relu(x);
+  const minusAbsolute = math.subtract(x, math.multiply(2, positive));
+  return math.add(positive, math.logarithmOfOnePlus(math.exponential(minusAbsolute)));
 }
 
 /**
