@@ -15,6 +15,7 @@ export default defineConfig({
       'tools/contracts',
       'tools/bench',
       'tools/results',
+      'tools/ablations',
     ],
     // Vitest leaves one core free; but many tests wait, for brokers and for processes of their own.
     maxWorkers: 2,

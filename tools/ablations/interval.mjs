@@ -1,0 +1,31 @@
+import { bootstrapMean } from '@infalign/core';
+
+/**
+ * A mean over prompts with its 95 % interval.
+ *
+ * @param {ArrayLike<number>} byPrompt one number a prompt
+ * @param {string} seed what the interval is of
+ */
+export function meanOver(byPrompt, seed) {
+  const { mean, low, high } = bootstrapMean(byPrompt, { seed: `ablations/${seed}` });
+  return { mean, low, high };
+}
+
+/**
+ * The root of a mean of squares over prompts with its 95 % interval. Estimates of squares can be below 0: the root is 0 then.
+ *
+ * @param {ArrayLike<number>} squaresByPrompt
+ * @param {string} seed
+ */
+export function rootMeanSquare(squaresByPrompt, seed) {
+  const { mean, low, high } = meanOver(squaresByPrompt, seed);
+  const root = (square) => Math.sqrt(Math.max(0, square));
+  return { mean: root(mean), low: root(low), high: root(high) };
+}
+
+/** @param {ArrayLike<number>} values at least one */
+export function meanOf(values) {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum / values.length;
+}

@@ -1,0 +1,24 @@
+/** How much is measured: what the committed results are of. All numbers are at least 1. */
+export const settings = {
+  /** Of the experiment's calibration prompts, which nothing was trained on; all, where there are fewer. */
+  prompts: 48,
+  /** Numbers of references, ascending. */
+  references: [8, 16, 32, 100, 300],
+  /** Other rollouts of a prompt, that its true calibrated rewards are taken from. */
+  manyRollouts: 1000,
+  /** Rollouts of a prompt whose rewards are calibrated. */
+  calibratedRollouts: 64,
+  /** Prompts on which sampling and scoring of so many references are timed. */
+  timedPrompts: 8,
+  training: { epochs: 3, batch: 64, learningRate: 3e-4 },
+  drift: {
+    prompts: 24,
+    /** References of a prompt that make its distribution. */
+    window: 100,
+    /** References that arrive together, and how often: what is in the largest number of references at most. */
+    round: 25,
+    rounds: 8,
+    manyRollouts: 500,
+    temperature: 0.7,
+  },
+};
