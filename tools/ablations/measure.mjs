@@ -1,4 +1,5 @@
 import { measureCalibrationError } from './calibration-error.mjs';
+import { measureCalibratedRewardModel } from './calibrated-reward-model.mjs';
 import { measureFiniteKBias } from './finite-k-bias.mjs';
 import { heldOutRollouts } from './held-out-rollouts.mjs';
 
@@ -15,6 +16,7 @@ import { heldOutRollouts } from './held-out-rollouts.mjs';
 export const ablations = {
   'calibration-error': measureCalibrationError,
   'finite-k-bias': measureFiniteKBias,
+  'calibrated-reward-model': measureCalibratedRewardModel,
 };
 
 /**
