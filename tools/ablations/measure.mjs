@@ -1,5 +1,6 @@
 import { measureCalibrationError } from './calibration-error.mjs';
 import { measureCalibratedRewardModel } from './calibrated-reward-model.mjs';
+import { measureDrift } from './drift.mjs';
 import { measureFiniteKBias } from './finite-k-bias.mjs';
 import { heldOutRollouts } from './held-out-rollouts.mjs';
 
@@ -17,6 +18,7 @@ export const ablations = {
   'calibration-error': measureCalibrationError,
   'finite-k-bias': measureFiniteKBias,
   'calibrated-reward-model': measureCalibratedRewardModel,
+  drift: measureDrift,
 };
 
 /**

@@ -1,0 +1,136 @@
+import '@tensorflow/tfjs-node';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InputError } from '@infalign/core';
+import { carryOutHere, experimentFolder, planSteps, runStep } from '@infalign/experiment';
+import { formatExperiment, parseExperiment } from '@infalign/run-config';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ablationSection } from './ablations-page.mjs';
+import { openFinishedExperiment } from './finished-experiment.mjs';
+import { ablations, measureAblations } from './measure.mjs';
+
+const training = 'batch: 16, window: 24, warmup_steps: 5, learning_rate: 5e-3';
+const model = 'hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, key_value_heads: 1, context: 32';
+const experiment = parseExperiment(
+  `
+name: tiny
+dataset: { kind: state-of-the-union }
+prompts: { tokens: 8, train: 16, calibration: 12, evaluation: 2 }
+tokenizer: { vocabulary: 400 }
+model: { ${model}, training: { steps: 80, ${training} } }
+reward_model: { pairs: 32, held_out_pairs: 8, batch: 8, epochs: 2, learning_rate: 5e-3 }
+judge: { pairs: 24, held_out_pairs: 8, batch: 8, epochs: 2, learning_rate: 5e-3,
+  model: { ${model}, training: { steps: 20, ${training} } } }
+sampling: { max_response_tokens: 16 }
+calibration: { references: 24 }
+runs: { methods: [ppo/identity], target_kls: [0.5] }
+procedures: [standard]
+ppo: { iterations: 2, prompts_per_iteration: 8, rollouts_per_prompt: 8, learning_rate: 0.01 }
+evaluation: { samples: 8, bootstrap_resamples: 200 }
+`,
+  'tiny.yaml',
+);
+const settings = {
+  prompts: 12,
+  references: [4, 8, 32],
+  manyRollouts: 64,
+  calibratedRollouts: 12,
+  timedPrompts: 1,
+  training: { epochs: 6, batch: 16, learningRate: 3e-3 },
+  drift: { prompts: 6, window: 8, round: 4, rounds: 4, manyRollouts: 64, temperature: 0.3 },
+};
+
+const place = mkdtempSync(join(tmpdir(), 'ablations-'));
+const path = join(place, 'tiny');
+afterAll(() => rmSync(place, { recursive: true }));
+
+/** Every file of the experiment, when it was written, and what is in it. */
+function contents() {
+  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.map((file) => {
+    const name = join(file.parentPath, file.name);
+    return [name, statSync(name).mtimeMs, createHash('sha256').update(readFileSync(name)).digest('hex')];
+  });
+}
+
+describe('the ablations of a tiny experiment', () => {
+  let before;
+  let results;
+  beforeAll(async () => {
+    const folder = experimentFolder(path);
+    const progress = () => Promise.resolve();
+    const context = { experiment, folder, cacheFolder: place, carryOut: carryOutHere, progress };
+    for (const { name } of planSteps(experiment)) await runStep(name, context);
+    writeFileSync(join(path, 'experiment.yaml'), formatExperiment(experiment));
+    before = contents();
+    const finished = openFinishedExperiment(path);
+    ({ results } = await measureAblations(finished, settings, Object.keys(ablations), () => undefined));
+    finished.dispose();
+  }, 120_000);
+
+  it('write nothing to its folder', () => {
+    expect(contents()).toEqual(before);
+  });
+
+  it('find the error of calibration that is exact for K references', () => {
+    const { rows } = results['calibration-error'];
+    expect(rows.map(({ references }) => references)).toEqual(settings.references);
+    for (const { references, error, exact_error } of rows.slice(0, 2)) {
+      expect(error.low, references).toBeLessThan(exact_error);
+      expect(error.high, references).toBeGreaterThan(exact_error);
+      expect(error.high - error.low, references).toBeLessThan(0.3 * exact_error);
+    }
+    expect(rows[2].error.mean).toBeLessThan(0.7 * rows[1].error.mean);
+  });
+
+  it('find more bias without the correction than with it, where there are enough references for it', () => {
+    const bias = (corrected) =>
+      results['finite-k-bias'].rows.find(
+        (row) => row.transformation === 'exp:-5' && row.references === 8 && row.corrected === corrected,
+      );
+    expect(bias(false).exact_bias).toBeCloseTo(-0.1608, 3);
+    expect(bias(false).bias.mean).toBeLessThan(bias(true).bias.mean);
+    expect(Math.abs(bias(false).bias.mean - bias(false).exact_bias)).toBeLessThan(0.15);
+  });
+
+  it('train a model that predicts better than knowing nothing', () => {
+    const [trained, , half] = results['calibrated-reward-model'].rows;
+    expect(half.estimate).toBe('half');
+    expect(half.error.mean).toBeCloseTo(Math.sqrt(1 / 12), 1);
+    expect(trained.error.mean).toBeLessThan(0.75 * half.error.mean);
+  });
+
+  it('follow a change of the reference policy, and hold what has no references', () => {
+    const scenario = (name) => results.drift.scenarios.find((one) => one.scenario === name).rows;
+    for (const { scenario: name, rows } of results.drift.scenarios) {
+      expect(
+        rows.map((row) => row.references_since),
+        name,
+      ).toEqual([0, 4, 8, 12, 16]);
+    }
+    const changed = scenario('temperature');
+    expect(changed.at(-1).error.mean).toBeLessThan(changed[0].error.mean);
+    for (const name of ['reward-model-announced', 'new-prompts-hold']) {
+      const [first, ...others] = scenario(name);
+      expect(first, name).toMatchObject({ calibrated: 0, error: null, kolmogorov_smirnov: null });
+      for (const row of others) expect(row, name).toMatchObject({ calibrated: 1, pooled: 0 });
+    }
+    expect(scenario('new-prompts-pool').map(({ pooled }) => pooled)).toEqual([1, 0, 0, 0, 0]);
+    expect(scenario('none')[0].error.mean).toBeLessThan(changed[0].error.mean);
+  });
+
+  it.each(Object.keys(ablations))('are told: %s', (name) => {
+    const section = ablationSection(name, { experiment: 'tiny', results });
+    expect(section).toMatch(/^## /);
+    expect(section).not.toMatch(/NaN|undefined|null/);
+  });
+
+  it('are refused where a step is missing', () => {
+    const unfinished = join(place, 'unfinished');
+    expect(() => openFinishedExperiment(unfinished)).toThrow(InputError);
+    rmSync(join(path, 'judge', 'result.json'));
+    expect(() => openFinishedExperiment(path)).toThrow(/judge.*--resume/);
+  });
+});
