@@ -7,7 +7,7 @@ import { texts } from './texts.mjs';
  * @returns {string} Markdown
  */
 export function ablationsPage(ablations) {
-  const { machine, seconds, threads, settings, experiment } = ablations;
+  const { machine, seconds, threads, settings, experiment, results } = ablations;
   const total = Object.values(seconds).reduce((sum, each) => sum + each, 0);
   return `# Ablations of calibration
 
@@ -20,8 +20,8 @@ npm run -s ablations -- runs/${experiment} --json > docs/results/ablations.json
 \`\`\`
 
 ${machine.processor}, ${machine.cores} cores, other work beside it; ${threads === 1 ? 'one thread' : `${threads} threads`}, ${Math.round(total)} s in all, of which ${Math.round(seconds.rollouts)} s for
-${(settings.prompts * (settings.references.at(-1) + settings.manyRollouts + settings.calibratedRollouts)).toLocaleString('en')} fresh rollouts of the base policy that all share. Prompts are held out: nothing was trained on them. Intervals cover 95 %,
-by the bootstrap over prompts. Seconds of sampling, scoring and training are of one processor. C is a rollout's true calibrated reward, taken from
+${(results['calibration-error'].prompts * (settings.references.at(-1) + settings.manyRollouts + settings.calibratedRollouts)).toLocaleString('en')} fresh rollouts of the base policy that all share. Prompts are held out: nothing was trained on them. Intervals cover 95 %,
+by the bootstrap over prompts; distances from uniform have none. Seconds of sampling, scoring and training are of one processor. C is a rollout's true calibrated reward, taken from
 ${settings.manyRollouts.toLocaleString('en')} other rollouts of its prompt; what these leave uncertain is taken out of all errors.
 
 ${Object.keys(texts)

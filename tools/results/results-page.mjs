@@ -15,6 +15,8 @@ Experiments of [\`experiments\`](../../experiments), run as they are there: what
 their \`results.json\`, and this page and its pictures are made from them; a test keeps them the same. How methods are compared at the same KL, and
 what intervals cover, is told in [results-files.md](../results-files.md).
 
+Ablations of calibration have [a page of their own](ablations.md).
+
 ${sections.join('\n')}`.replaceAll(/\[`([\w-]+\.json)`\]\(\)/g, '[`$1`]($1)');
 }
 

@@ -25,7 +25,8 @@ describe('docs/results', () => {
   });
 
   it('tells of every file of results, and of none that is not there', () => {
-    const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
+    // Ablations have a page of their own.
+    const files = readdirSync(folder).filter((file) => file.endsWith('.json') && file !== 'ablations.json');
     expect(files.sort()).toEqual(
       Object.keys(texts)
         .map((name) => `${name}.json`)

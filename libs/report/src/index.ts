@@ -1,7 +1,8 @@
 export { assessRun, pointsAboveFrontier, type Assessment, type PointAboveFrontier } from './assessment.js';
 export { matchMethods, type ComparisonRow, type MatchedResults, type MethodRow } from './matched-methods.js';
+export { drawFigure, type Figure } from './figures/figure.js';
 export { renderFrontierFigure } from './figures/frontier-figure.js';
-export type { Theme } from './figures/palette.js';
+export { palettes, seriesColours, type Palette, type Theme } from './figures/palette.js';
 export { BEST_OF_N, resultRows, type ResultRow } from './result-rows.js';
 export { renderReport } from './render-report.js';
 export {
