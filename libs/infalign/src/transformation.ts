@@ -13,8 +13,9 @@ export interface Transformation {
   /** (Φ(u) − mean) / standardDeviation: the scale that a normalised β belongs to. */
   readonly normalised: (u: number) => number;
   /**
-   * An estimate of the raw Φ(C) from an empirical Ĉ of K references that is free of the finite-K bias which Φ(Ĉ) has;
-   * absent where there is none.
+   * An estimate of the raw Φ(C) from an empirical Ĉ of K references without the finite-K bias which Φ(Ĉ) has; absent where
+   * there is none. Of an exponential it is the series to degree K, whose rest is its bias: nothing that matters for K ≥ 2|t|, but
+   * for K < |t| as much as that of Φ(Ĉ) (exp:10, normalised: −0.27 at K = 8, −0.007 at 16).
    */
   readonly unbiasedEstimate?: (calibratedReward: number, referenceCount: number) => number;
 }

@@ -460,7 +460,10 @@ export const experimentSchema = z
         finite_k_correction: z
           .boolean()
           .default(false)
-          .describe('Correct the transformed reward for the bias of a finite number of references.'),
+          .describe(
+            'Correct the transformed reward for the bias of a finite number of references; with exp:T it takes twice as many of ' +
+              'them as T.',
+          ),
         window: z
           .int()
           .min(1)
