@@ -17,7 +17,7 @@ ${alert.reason}
 ${alert.expression(time)}
 \`\`\`
 
-For ${time.duration(alert.forSeconds)}, ${alert.severity}. What to do: [runbooks/${runbookName(alert)}.md](runbooks/${runbookName(alert)}.md).`,
+${alert.forSeconds === 0 ? 'At once' : `For ${time.duration(alert.forSeconds)}`}, ${alert.severity}. What to do: [runbooks/${runbookName(alert)}.md](runbooks/${runbookName(alert)}.md).`,
   );
   return `# Alerts
 

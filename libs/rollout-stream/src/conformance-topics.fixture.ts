@@ -16,7 +16,7 @@ export interface StreamUnderTest {
 export const input = numberTopic('numbers', { together: true });
 export const output = numberTopic('squares', { together: true });
 export const spread = numberTopic('spread');
-export const copies = numberTopic('copies');
+export const copies = numberTopic('copies', { permanent: true });
 export const latest = numberTopic('latest', { compacted: true });
 
 /** Every topic of the conformance suite. */

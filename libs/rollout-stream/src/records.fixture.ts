@@ -17,6 +17,7 @@ import type { Topic } from './topic.js';
 /** How a topic of numbers differs from an ordinary one. */
 export interface NumberTopicOptions {
   readonly compacted?: boolean;
+  readonly permanent?: true;
   /** Whether all numbers are in one partition: that of `oneKey`. Else the key decides. */
   readonly together?: boolean;
 }
@@ -27,11 +28,12 @@ export const oneKey = 'all';
 /** A topic whose records are numbers, keyed by their remainder modulo 100; not whole ones cannot be decoded. */
 export function numberTopic(
   name: string,
-  { compacted = false, together = false }: NumberTopicOptions = {},
+  { compacted = false, permanent, together = false }: NumberTopicOptions = {},
 ): Topic<number> {
   return {
     name,
     compacted,
+    ...(permanent && { permanent }),
     codec: {
       encode: (value) => Buffer.from(String(value)),
       decode: (bytes) => {

@@ -10,8 +10,10 @@ export interface Codec<T> {
 export interface Topic<T = unknown> {
   /** Words, digits, dots and dashes. */
   readonly name: string;
-  /** Whether only the latest record of each key is kept; else records go by age. */
+  /** Whether only the latest record of each key is kept; else records go by age, unless the topic is permanent. */
   readonly compacted: boolean;
+  /** Whether all records are kept: of what is small, and has to be known for as long as runs are. */
+  readonly permanent?: true;
   readonly codec: Codec<T>;
   /** What the record is about: identifies it in a compacted topic. */
   key(record: T): string;

@@ -71,6 +71,7 @@ const rolloutCalibrated: Topic<CalibratedRollout> = {
 const policyVersions: Topic<PolicyVersion> = {
   name: 'policy.versions',
   compacted: false,
+  permanent: true,
   codec: protobufCodec(PolicyVersion, checkPolicyVersion),
   key: (version) => version.runId,
 };
@@ -97,6 +98,7 @@ const calibrationHeld: Topic<HeldRollout> = {
 const calibrationEvents: Topic<CalibrationEvent> = {
   name: 'calibration.events',
   compacted: false,
+  permanent: true,
   codec: protobufCodec(CalibrationEvent, checkCalibrationEvent),
   key: (event) => calibrationKey(event.runId, event.promptId),
   partitionKey: (event) => event.promptId,

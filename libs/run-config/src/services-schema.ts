@@ -58,7 +58,9 @@ export const servicesSchema = z.strictObject({
         .int()
         .min(1)
         .default(168)
-        .describe('How long records stay in topics that are not compacted, for topics that are made.'),
+        .describe(
+          'How long records stay, for topics that are made: not those of tables, policy versions and calibration events, which are kept.',
+        ),
       session_timeout_ms: z
         .int()
         .min(3000)

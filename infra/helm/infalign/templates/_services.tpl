@@ -35,9 +35,9 @@ evaluator:
 - { name: rollout.sampled }
 - { name: rollout.scored }
 - { name: rollout.calibrated }
-- { name: policy.versions }
+- { name: policy.versions, permanent: true }
 - { name: calibration.state, table: true }
 - { name: calibration.held, table: true }
-- { name: calibration.events }
+- { name: calibration.events, permanent: true }
 - { name: evaluation.results }
 {{- end -}}

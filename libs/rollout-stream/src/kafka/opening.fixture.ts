@@ -5,6 +5,7 @@ import type { KafkaCluster } from '../../../../tools/kafka/index.mjs';
 import {
   all,
   conformanceTopics,
+  copies,
   input,
   latest,
   numbers,
@@ -107,13 +108,14 @@ export function describeOpening(cluster: () => KafkaCluster): void {
       await withAdmin(cluster(), async (admin) => {
         const { resources } = await admin.describeConfigs({
           includeSynonyms: false,
-          resources: [latest, spread].map(({ name }) => ({ type: 2, name: `${shared.prefix}${name}` })),
+          resources: [latest, spread, copies].map(({ name }) => ({ type: 2, name: `${shared.prefix}${name}` })),
         });
         const settings = resources.map(({ configEntries }) =>
           Object.fromEntries(configEntries.map(({ configName, configValue }) => [configName, configValue])),
         );
         expect(settings[0]).toMatchObject({ 'cleanup.policy': 'compact', 'min.insync.replicas': '1' });
         expect(settings[1]).toMatchObject({ 'cleanup.policy': 'delete', 'retention.ms': String(5 * 3_600_000) });
+        expect(settings[2]).toMatchObject({ 'cleanup.policy': 'delete', 'retention.ms': '-1' });
       });
     });
 

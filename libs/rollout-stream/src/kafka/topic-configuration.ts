@@ -2,6 +2,8 @@ import type { Topic } from '../topic.js';
 import type { KafkaSettings } from './options.js';
 
 const hourMs = 3_600_000;
+/** Kafka's word for it. */
+const keptForever = -1;
 
 /** What is more than a record in a batch of one record. */
 const batchOverheadBytes = 4096;
@@ -20,8 +22,10 @@ export function topicConfiguration(
     // Whatever other programs write can be read.
     'compression.type': 'lz4',
   };
-  if (!topic.compacted)
-    return { ...common, 'cleanup.policy': 'delete', 'retention.ms': settings.retentionHours * hourMs };
+  if (!topic.compacted) {
+    const retention = topic.permanent ? keptForever : settings.retentionHours * hourMs;
+    return { ...common, 'cleanup.policy': 'delete', 'retention.ms': retention };
+  }
   return {
     ...common,
     'cleanup.policy': 'compact',
