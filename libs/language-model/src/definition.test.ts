@@ -1,6 +1,6 @@
 import { InputError } from '@infalign/core';
 import { describe, expect, it } from 'vitest';
-import { checkWeights, initialWeights, parameters, withHeads, type LanguageModelConfig } from './definition.js';
+import { checkWeights, initialWeights, isTrained, parameters, withHeads, type LanguageModelConfig } from './definition.js';
 
 const smallConfig: LanguageModelConfig = {
   vocabSize: 13,
@@ -74,6 +74,32 @@ describe('the definition of a model', () => {
       expect(shapes.get('model.layers.1.mlp.down_proj.lora_B.weight')).toEqual([16, 4]);
     });
 
+    it('has them beside the output projection, where that is the token embedding too, and where there is one', () => {
+      const onlyHead = { ...adapters, targets: ['lm_head'] } as const;
+      for (const tieWordEmbeddings of [true, false]) {
+        const config = { ...smallConfig, tieWordEmbeddings, adapters: onlyHead };
+        const shapes = new Map(parameters(config, ['language-model', 'value']).map(({ name, shape }) => [name, shape]));
+        expect(shapes.get('lm_head.lora_A.weight')).toEqual([4, 16]);
+        expect(shapes.get('lm_head.lora_B.weight')).toEqual([13, 4]);
+        expect(shapes.has('lm_head.weight')).toBe(!tieWordEmbeddings);
+        expect([...shapes.keys()].filter((name) => isTrained(config, name))).toEqual([
+          'lm_head.lora_A.weight',
+          'lm_head.lora_B.weight',
+          'value_head.weight',
+          'value_head.bias',
+        ]);
+        // A critic needs none; a policy does.
+        expect(parameters(config, ['value']).some(({ name }) => name.startsWith('lm_head'))).toBe(false);
+        expect(() => checkWeights(config, initialWeights(config, ['value'], 1))).not.toThrow();
+        const policy = new Map(initialWeights(config, ['language-model'], 1));
+        expect(() => checkWeights(config, policy)).not.toThrow();
+        policy.delete('lm_head.lora_B.weight');
+        expect(() => checkWeights(config, policy)).toThrow('lm_head.lora_B.weight');
+        policy.delete('lm_head.lora_A.weight');
+        expect(() => checkWeights(config, policy)).toThrow('lm_head.lora_A.weight');
+      }
+    });
+
     it('begins with A uniform within ±1/√input and B zero, and keeps the weights that it is put beside', () => {
       const base = initialWeights(smallConfig, ['language-model'], 3);
       const begin = (seed: number) => withHeads({ ...adapted, adapters: { ...adapters, rank: 500 } }, base, [], seed);
@@ -102,7 +128,7 @@ describe('the definition of a model', () => {
       [{ alpha: 0 }, 'alpha'],
       [{ alpha: NaN }, 'alpha'],
       [{ targets: [] }, 'no layer'],
-      [{ targets: ['lm_head'] }, 'lm_head'],
+      [{ targets: ['embed_tokens'] }, 'embed_tokens'],
     ] as [object, string][])('refuses adapters of %j', (change, problem) => {
       const config = { ...smallConfig, adapters: { ...adapters, ...change } };
       expect(() => checkWeights(config, new Map())).toThrow(InputError);

@@ -23,9 +23,18 @@ export interface LanguageModelConfig {
 }
 
 /** The linear layers that can have adapters, by their Hugging Face names. */
-export const linearLayers = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+export const linearLayers = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+  'lm_head',
+] as const;
 
-/** A linear layer of every layer of the transformer. */
+/** A linear layer of every layer of the transformer, or its output projection, `lm_head`, the token embedding or not. */
 export type LinearLayer = (typeof linearLayers)[number];
 
 /**
@@ -81,15 +90,17 @@ export function parameters(config: LanguageModelConfig, heads: readonly Head[]):
   const one = { constant: 1 };
   const zero = { constant: 0 };
   const list: Parameter[] = [{ name: 'model.embed_tokens.weight', shape: [vocabSize, hiddenSize], initial: normal }];
-  const linear = (module: string, shape: readonly [number, number], initial: Parameter['initial']): void => {
-    list.push({ name: `${module}.weight`, shape, initial });
+  const adapter = (module: string, [output, input]: readonly [number, number]): void => {
     if (!adapters || !hasAdapter(config, module)) return;
-    const [output, input] = shape;
     list.push(
       // Kaiming's uniform initialisation with a slope of √5, as PEFT has it.
       { name: `${module}.lora_A.weight`, shape: [adapters.rank, input], initial: { bound: input ** -0.5 } },
       { name: `${module}.lora_B.weight`, shape: [output, adapters.rank], initial: zero },
     );
+  };
+  const linear = (module: string, shape: readonly [number, number], initial: Parameter['initial']): void => {
+    list.push({ name: `${module}.weight`, shape, initial });
+    adapter(module, shape);
   };
   for (let layer = 0; layer < layers; layer++) {
     const prefix = `model.layers.${layer}`;
@@ -104,8 +115,9 @@ export function parameters(config: LanguageModelConfig, heads: readonly Head[]):
     linear(`${prefix}.mlp.down_proj`, [hiddenSize, intermediateSize], residual);
   }
   list.push({ name: 'model.norm.weight', shape: [hiddenSize], initial: one });
-  if (heads.includes('language-model') && !config.tieWordEmbeddings) {
-    list.push({ name: 'lm_head.weight', shape: [vocabSize, hiddenSize], initial: normal });
+  if (heads.includes('language-model')) {
+    if (config.tieWordEmbeddings) adapter('lm_head', [vocabSize, hiddenSize]);
+    else linear('lm_head', [vocabSize, hiddenSize], normal);
   }
   // Heads begin at zero: a value of zero is right for normalised rewards, whose mean under the reference policy is zero.
   if (heads.includes('value')) {
@@ -123,9 +135,9 @@ export function headSize(config: LanguageModelConfig): number {
   return config.hiddenSize / config.heads;
 }
 
-/** Whether a linear layer has an adapter. @param module its full name, such as `model.layers.0.mlp.up_proj` */
+/** Whether a linear layer has an adapter. @param module its full name, such as `model.layers.0.mlp.up_proj` or `lm_head` */
 export function hasAdapter({ adapters }: LanguageModelConfig, module: string): boolean {
-  return adapters?.targets.some((target) => module.endsWith(`.${target}`)) ?? false;
+  return adapters?.targets.some((target) => `.${module}`.endsWith(`.${target}`)) ?? false;
 }
 
 /** What the output of an adapter is multiplied by: α/r; 0 where there are none. */
@@ -136,6 +148,16 @@ export function adapterScale({ adapters }: LanguageModelConfig): number {
 /** Whether a weight is trained: where there are adapters, only they and the heads are. */
 export function isTrained({ adapters }: LanguageModelConfig, name: string): boolean {
   return adapters === undefined || /\.lora_[AB]\.weight$|^value_head\.|^score\./.test(name);
+}
+
+/**
+ * Whether a model tells tokens apart, and not only states as a reward model or a critic does. Where its output projection is the
+ * token embedding every model can, but for one without the adapter that the configuration has beside it.
+ */
+export function hasLanguageModelHead(config: LanguageModelConfig, has: (name: string) => boolean): boolean {
+  if (has('lm_head.weight') || has('lm_head.lora_A.weight')) return true;
+  const measures = has('score.weight') || has('value_head.weight');
+  return config.tieWordEmbeddings && !(measures && hasAdapter(config, 'lm_head'));
 }
 
 /** Weights to begin training from. The same seed gives the same bytes. */
@@ -178,7 +200,7 @@ export function checkWeights(config: LanguageModelConfig, weights: Weights): voi
   const heads: Head[] = [];
   if (weights.has('value_head.weight')) heads.push('value');
   if (weights.has('score.weight')) heads.push('reward');
-  if (weights.has('lm_head.weight') || config.tieWordEmbeddings) heads.push('language-model');
+  if (hasLanguageModelHead(config, (name) => weights.has(name))) heads.push('language-model');
   const expected = new Map(parameters(config, heads).map((parameter) => [parameter.name, parameter.shape]));
   checkShapes(expected, weights);
   for (const name of weights.keys()) {

@@ -92,8 +92,8 @@ const adaptedConfig: LanguageModelConfig = {
   adapters: { rank: 3, alpha: 2, targets: linearLayers },
 };
 const partlyAdaptedConfig: LanguageModelConfig = {
-  ...smallConfig,
-  adapters: { rank: 1, alpha: 0.5, targets: ['q_proj', 'v_proj', 'down_proj'] },
+  ...tiedConfig,
+  adapters: { rank: 1, alpha: 0.5, targets: ['q_proj', 'v_proj', 'down_proj', 'lm_head'] },
 };
 
 /** Sequences of different lengths, prompts and responses from 1 token up. */
@@ -147,7 +147,7 @@ export function describeExecutor<M extends LanguageModel>(
       ['one key head a query head', { ...smallConfig, keyValueHeads: 4 }, 1],
       ['one key head for all query heads', { ...smallConfig, keyValueHeads: 1 }, 1],
       ['adapters', adaptedConfig, 1],
-      ['adapters of some layers', partlyAdaptedConfig, 1],
+      ['adapters of some layers, and tied embeddings', partlyAdaptedConfig, 1],
     ] as const)('gives the log-probabilities of the plain loops, with %s', (_, config, temperature) => {
       const weights = randomWeights(config, ['language-model'], 2);
       const sequences = someSequences(9, 3);
@@ -431,7 +431,7 @@ export function describeExecutor<M extends LanguageModel>(
       ['an output projection of its own', smallConfig],
       ['tied embeddings', tiedConfig],
       ['adapters', adaptedConfig],
-      ['adapters of some layers', partlyAdaptedConfig],
+      ['adapters of some layers, and tied embeddings', partlyAdaptedConfig],
     ])('has the gradients that finite differences of the plain loops give, with %s', (_, config) => {
       const weights = randomWeights(config, ['language-model', 'value', 'reward'], 9);
       const sequences = someSequences(4, 10);

@@ -87,9 +87,14 @@ export function plainLogProbs(
   temperature: number,
 ): number[] {
   const projection = weights.get(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight')!.data;
+  const product = (x: readonly number[], matrix: Float32Array, row: number): number =>
+    x.reduce((sum, v, i) => sum + v * matrix[row * x.length + i]!, 0);
+  const [down, up] = ['A', 'B'].map((part) => weights.get(`lm_head.lora_${part}.weight`)?.data);
+  const { alpha, rank } = config.adapters ?? { alpha: 0, rank: 1 };
+  const reduced = down ? Array.from({ length: rank }, (_, row) => (alpha / rank) * product(state, down, row)) : [];
   const logits = Array.from(
     { length: config.vocabSize },
-    (_, token) => state.reduce((sum, v, i) => sum + v * projection[token * state.length + i]!, 0) / temperature,
+    (_, token) => (product(state, projection, token) + (up ? product(reduced, up, token) : 0)) / temperature,
   );
   const largest = Math.max(...logits);
   const normaliser = largest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0));

@@ -34,8 +34,12 @@ const plain: LanguageModelConfig = {
 const settings: AdapterSettings = { rank: 2, alpha: 3, targets: ['v_proj', 'up_proj'] };
 
 /** A model with adapters whose weights are all different. */
-function adapted(heads: readonly Head[] = ['language-model'], adapters = settings): ModelData {
-  const config = { ...plain, adapters };
+function adapted(
+  heads: readonly Head[] = ['language-model'],
+  adapters = settings,
+  tieWordEmbeddings = true,
+): ModelData {
+  const config = { ...plain, tieWordEmbeddings, adapters };
   const weights = new Map(
     [...initialWeights(config, heads, 1)].map(([name, { shape, data }]) => {
       const random = seededRandom('adapted', name);
@@ -45,8 +49,12 @@ function adapted(heads: readonly Head[] = ['language-model'], adapters = setting
   return { config, weights };
 }
 
-function baseOf({ weights }: ModelData): ModelData {
-  return { config: plain, weights: new Map([...weights].filter(([name]) => !name.includes('lora'))) };
+function baseOf({ config, weights }: ModelData): ModelData {
+  const { tieWordEmbeddings } = config;
+  return {
+    config: { ...plain, tieWordEmbeddings },
+    weights: new Map([...weights].filter(([name]) => !name.includes('lora'))),
+  };
 }
 
 /** The files with their settings, or their weights, changed. */
@@ -109,6 +117,21 @@ describe('files of adapters', () => {
     expect(read.config).toEqual(model.config);
     expect(new Map([...read.weights].sort())).toEqual(new Map([...model.weights].sort()));
   });
+
+  it.each([true, false])(
+    'of the output projection are read as they were written (tied to the embedding: %s)',
+    (tied) => {
+      const model = adapted(['language-model'], { ...settings, targets: ['v_proj', 'lm_head'] }, tied);
+      const files = asBuffers(adapterFiles(model));
+      expect([...decodeSafetensors(files.get('adapter_model.safetensors')!, 'x').keys()]).toContain(
+        'base_model.model.lm_head.lora_A.weight',
+      );
+      expect(JSON.parse(files.get('adapter_config.json')!.toString())).toMatchObject({
+        target_modules: ['v_proj', 'lm_head'],
+      });
+      expect(readAdapters(files, 'folder', baseOf(model))).toEqual(model);
+    },
+  );
 
   it('are read from a folder', () => {
     const model = adapted();
@@ -194,6 +217,20 @@ describe('merging adapters', () => {
     const name = 'model.layers.0.self_attn.q_proj.weight';
     expect(whole.weights.get(name)).toBe(model.weights.get(name));
     expect(merged(whole)).toBe(whole);
+  });
+
+  it('gives a model whose output projection was its embedding one of its own', () => {
+    const model = adapted(['language-model'], { ...settings, targets: ['lm_head'] });
+    const whole = merged(model);
+    expect(whole.config).toEqual({ ...plain, tieWordEmbeddings: false });
+    const at = (name: string): Float32Array => model.weights.get(name)!.data;
+    const [e, a, b] = [at('model.embed_tokens.weight'), at('lm_head.lora_A.weight'), at('lm_head.lora_B.weight')];
+    // E is [8, 4], A is [2, 4], B is [8, 2]; α/r = 3/2.
+    const expected = e[5 * 4 + 1]! + 1.5 * (b[5 * 2]! * a[1]! + b[5 * 2 + 1]! * a[4 + 1]!);
+    expect(whole.weights.get('lm_head.weight')!.data[5 * 4 + 1]).toBeCloseTo(expected, 5);
+    expect(whole.weights.get('model.embed_tokens.weight')).toBe(model.weights.get('model.embed_tokens.weight'));
+    const files = asBuffers(pretrainedFiles({ ...model, tokenizerJson: '{}' }));
+    expect(readPretrained(files, 'folder').config).toEqual(whole.config);
   });
 
   it('is what the files of a whole model hold', () => {

@@ -52,7 +52,7 @@ export function adapterFiles({ config, weights }: ModelData): Map<string, string
   if (!adapters) throw new InputError('The model has no adapters: store it with pretrainedFiles.');
   const isReward = weights.has('score.weight');
   const stored = new Map<string, Weight>();
-  for (const { name, shape } of parameters(config, isReward ? ['reward'] : [])) {
+  for (const { name, shape } of parameters(config, [isReward ? 'reward' : 'language-model'])) {
     if (!isTrained(config, name)) continue;
     const weight = weights.get(name);
     if (weight?.shape.join() !== shape.join()) {
@@ -107,7 +107,7 @@ export function readAdapters<Model extends ModelData>(
   const adapted = new Set<string>();
   for (const [stored, weight] of decodeSafetensors(demand(names.weights), fileName)) {
     const name = stored.startsWith(prefix) ? stored.slice(prefix.length) : undefined;
-    const layer = name && /\.(\w+)\.lora_[AB]\.weight$/.exec(name)?.[1];
+    const layer = name && /(?:^|\.)(\w+)\.lora_[AB]\.weight$/.exec(name)?.[1];
     if (layer !== undefined) adapted.add(layer);
     else if (name !== 'score.weight') {
       throw new InputError(`${fileName}: has ${stored}; only LoRA of linear layers and a reward head are supported.`);

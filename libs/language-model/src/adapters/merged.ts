@@ -18,7 +18,12 @@ export function merged<Model extends ModelData>(model: Model): Model {
     const up = model.weights.get(`${module}.lora_B.weight`);
     weights.set(name, down && up ? { ...weight, data: addedProduct(weight.data, up, down, scale) } : weight);
   }
-  return { ...model, config, weights };
+  const [down, up] = [model.weights.get('lm_head.lora_A.weight'), model.weights.get('lm_head.lora_B.weight')];
+  if (!config.tieWordEmbeddings || !down || !up) return { ...model, config, weights };
+  // The embedding stays what it is: the two are one no more.
+  const embedding = model.weights.get('model.embed_tokens.weight')!;
+  weights.set('lm_head.weight', { ...embedding, data: addedProduct(embedding.data, up, down, scale) });
+  return { ...model, config: { ...config, tieWordEmbeddings: false }, weights };
 }
 
 /** `sum + scale·B·A`. @param up B, shape [output, rank] @param down A, shape [rank, input] */

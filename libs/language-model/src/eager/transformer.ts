@@ -152,7 +152,10 @@ export function finalNorm(config: LanguageModelConfig, weight: WeightTensor, x: 
   return rmsNorm(x, weight('model.norm.weight') as tf.Tensor1D, config.rmsNormEpsilon);
 }
 
-/** The output projection, shape [vocabulary, d]. */
+/** The output projection, shape [vocabulary, d], with what an adapter adds to it. */
 export function outputProjection(config: LanguageModelConfig, weight: WeightTensor): tf.Tensor2D {
-  return weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight') as tf.Tensor2D;
+  const projection = weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight') as tf.Tensor2D;
+  if (!hasAdapter(config, 'lm_head')) return projection;
+  const [up, down] = [weight('lm_head.lora_B.weight'), weight('lm_head.lora_A.weight')] as [tf.Tensor2D, tf.Tensor2D];
+  return tf.add(projection, tf.mul(tf.matMul(up, down), adapterScale(config)));
 }

@@ -29,7 +29,7 @@ import { featuresFirst } from './orientation.js';
 import {
   finalNorm,
   layer,
-  outputProjection,
+  logitsOf,
   promptAttention,
   rotaryInputs,
   rotationsAt,
@@ -305,5 +305,5 @@ function nextToken(
   hidden: GraphTensor,
   temperature: GraphTensor,
 ): GraphTensor {
-  return softmax(matMul(divide(hidden, temperature), outputProjection(config, weight), { transposeB: true }));
+  return softmax(logitsOf(config, weight, divide(hidden, temperature)));
 }

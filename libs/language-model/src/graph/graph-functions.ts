@@ -1,5 +1,5 @@
 import { compile, Graph, type GraphFunction, type GraphTensor } from '@infalign/tensor-graph';
-import type { LanguageModelConfig } from '../definition.js';
+import { hasLanguageModelHead, type LanguageModelConfig } from '../definition.js';
 import { growFunction, moveFunction, prefillFunction, stepFunction } from './decoding-graph.js';
 import { modelGraph } from './heads.js';
 import { weightInputs, type StackedWeight } from './layout.js';
@@ -69,7 +69,7 @@ function scoringFunction(config: LanguageModelConfig, stacks: readonly StackedWe
   const outputs: Partial<Record<Scores, GraphTensor>> = {
     ...(has('score.weight') ? { rewards: model.rewards() } : {}),
     ...(has('value_head.weight') ? { values: model.values() } : {}),
-    ...(has('lm_head.weight') || config.tieWordEmbeddings
+    ...(hasLanguageModelHead(config, has)
       ? {
           logProbs: model.logProbs(),
           logDistributions: model.logDistributions(),

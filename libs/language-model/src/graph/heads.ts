@@ -17,7 +17,7 @@ import {
   type GraphTensor,
 } from '@infalign/tensor-graph';
 import type { LanguageModelConfig } from '../definition.js';
-import { finalNorm, outputProjection, sharedTransformer, type WeightInput } from './transformer.js';
+import { finalNorm, logitsOf, sharedTransformer, type WeightInput } from './transformer.js';
 
 /** What a model gives for a `SharedBatch`, each defined when it is first asked for. */
 export interface ModelGraph {
@@ -62,9 +62,7 @@ export function modelGraph(
   const temperature = graph.input('temperature', 'float32', []);
   const statesAt = (tokens: GraphTensor): GraphTensor => finalNorm(config, weight, gather(hidden, tokens));
   const states = once(() => statesAt(inputs.states));
-  const logits = once(() =>
-    matMul(divide(states(), temperature), outputProjection(config, weight), { transposeB: true }),
-  );
+  const logits = once(() => logitsOf(config, weight, divide(states(), temperature)));
   const column = (x: GraphTensor, name: string): GraphTensor =>
     reshape(matMul(x, weight(name), { transposeB: true }), [x.shape[0]!]);
   const reward = (tokens: GraphTensor): GraphTensor => column(statesAt(tokens), 'score.weight');

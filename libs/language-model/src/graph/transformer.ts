@@ -245,7 +245,16 @@ export function finalNorm(
   return norm(x, weight('model.norm.weight'), config.rmsNormEpsilon);
 }
 
-/** The output projection, shape [vocabulary, d]. */
-export function outputProjection(config: LanguageModelConfig, weight: WeightInput): GraphTensor {
-  return weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+/**
+ * The output projection.
+ *
+ * @param hidden after the final norm, shape [n, d]
+ * @returns shape [n, vocabulary]
+ */
+export function logitsOf(config: LanguageModelConfig, weight: WeightInput, hidden: GraphTensor): GraphTensor {
+  const projection = weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+  const output = tokensFirst.linear(hidden, projection);
+  return hasAdapter(config, 'lm_head')
+    ? add(output, adapterOutput(config, weight, 'lm_head', hidden, tokensFirst))
+    : output;
 }
