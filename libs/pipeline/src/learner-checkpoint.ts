@@ -39,7 +39,7 @@ export interface LearnerPlace {
 /** What a policy version needs to be learned on from, as it was stored. */
 export interface StoredLearner {
   readonly policy: Checkpoint;
-  /** Its files are the optimiser's moments, and the critic. */
+  /** Its files are the optimiser's moments, the critic, and adapters, which the policy has in its weights. */
   readonly learner: Checkpoint;
   readonly state: LearnerState;
 }
@@ -53,6 +53,7 @@ interface PolicyMetadata {
 const kinds = ['policies', 'learner', 'statistics'] as const;
 
 const optimiserFile = 'optimiser.safetensors';
+const adaptersFile = 'adapters.safetensors';
 const criticFile = 'critic.safetensors';
 const criticOptimiserFile = 'critic-optimiser.safetensors';
 
@@ -64,7 +65,7 @@ function folderOf({ record }: PipelineRun): string {
 /**
  * Publishes a version: the learner's state first, then the policy that points to it. Who finds the policy finds the state.
  *
- * @param base the base policy, for all that is no weights
+ * @param base the base policy, for all that is not learned
  */
 export async function publishLearner(
   run: PipelineRun,
@@ -77,6 +78,7 @@ export async function publishLearner(
 ): Promise<PublishedCheckpoint> {
   const { iteration, weights, optimiser, critic, targetKl } = learner.snapshot();
   const files = new Map([[optimiserFile, encodeSafetensors(optimiser.moments)]]);
+  if (base.config.adapters) files.set(adaptersFile, encodeSafetensors(weights));
   if (critic) {
     files.set(criticFile, encodeSafetensors(critic.weights));
     files.set(criticOptimiserFile, encodeSafetensors(critic.optimiser.moments));
@@ -86,7 +88,7 @@ export async function publishLearner(
     snapshot: { iteration, targetKl, optimiserSteps: optimiser.steps },
     ...(critic && { criticSteps: critic.optimiser.steps }),
   };
-  const policyFiles = pretrainedFiles({ ...base, weights });
+  const policyFiles = pretrainedFiles({ ...base, weights: new Map([...base.weights, ...weights]) });
   return await publishFiles(run, store, `version-${version}`, policyFiles, files, state, history);
 }
 
@@ -158,7 +160,7 @@ export function restoreLearner(
   learner.restore({
     iteration: state.snapshot.iteration,
     targetKl: state.snapshot.targetKl,
-    weights: modelOf(policy, 'policy').weights,
+    weights: stored.files.has(adaptersFile) ? weightsIn(adaptersFile) : modelOf(policy, 'policy').weights,
     optimiser: { moments: weightsIn(optimiserFile), steps: state.snapshot.optimiserSteps },
     ...(state.criticSteps !== undefined && {
       critic: {

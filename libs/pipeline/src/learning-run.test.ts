@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import '@tensorflow/tfjs-node';
 import { memory } from '@tensorflow/tfjs-core';
-import { decodeSafetensors, type CheckpointStore } from '@infalign/checkpoint';
+import { decodeSafetensors, type Checkpoint, type CheckpointStore } from '@infalign/checkpoint';
 import type { PolicyVersion } from '@infalign/contracts';
 import {
   runToQuiescence,
@@ -184,6 +185,25 @@ describe('learningRun', () => {
     const second = await begin();
     await learnToTheEnd(second);
     expect(second.history().every(({ valueLoss }) => valueLoss > 0)).toBe(true);
+    expect(await announced()).toEqual(await undisturbed());
+  });
+
+  it('learns in adapters, goes on with them as they were, and publishes whole policies', async () => {
+    await tearDown();
+    await setUp({ adapters: '{ rank: 2, targets: [q_proj, lm_head] }' });
+    const first = await begin();
+    await supply();
+    await first.advance();
+    const { files } = await store.read(`${policyStep}/learner/version-1`);
+    expect([...files.keys()].sort()).toEqual(['adapters.safetensors', 'optimiser.safetensors']);
+    const weights = (all: Checkpoint['files']) => decodeSafetensors(all.get('model.safetensors')!, 'model');
+    const base = weights((await store.read(run.record.basePolicy!.name)).files);
+    const policy = (await store.read(`${policies}/version-1`)).files;
+    const changed = [...weights(policy)].filter(([name, { data }]) => !isDeepStrictEqual(data, base.get(name)?.data));
+    const layers = changed.map(([name]) => name);
+    expect(layers.sort()).toEqual(['lm_head.weight', 'model.layers.0.self_attn.q_proj.weight']);
+    expect(JSON.parse(policy.get('config.json')!.toString())).toMatchObject({ tie_word_embeddings: false });
+    await learnToTheEnd(await begin());
     expect(await announced()).toEqual(await undisturbed());
   });
 

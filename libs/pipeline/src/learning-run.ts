@@ -1,7 +1,7 @@
 import type { LearningStatistics } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
 import { parseMethod } from '@infalign/core';
-import { createLanguageModel, withHeads } from '@infalign/language-model';
+import { createLanguageModel, withHeads, type LanguageModelConfig } from '@infalign/language-model';
 import type { RolloutStream, Worker } from '@infalign/rollout-stream';
 import type { Telemetry } from '@infalign/telemetry';
 import {
@@ -63,8 +63,9 @@ export async function learningRun(run: PipelineRun, options: LearningRunOptions)
   const algorithm = learningAlgorithms[parseMethod(run.policyRun.method).algorithm](experiment.ppo);
   const critic = algorithm.valuesFrom === 'critic' ? await readRewardModel(run, store) : undefined;
   const { learner, dispose } = createLearner(run, algorithm, base, critic);
-  // Without its weights, which the learner holds where it computes.
-  const described: StoredModel = { ...base, weights: new Map() };
+  const config = policyConfig(base, experiment.ppo);
+  // Without the weights that the learner holds where it computes: only those beside adapters never change.
+  const described: StoredModel = { ...base, config, weights: config.adapters ? base.weights : new Map() };
   // Before the version announced last is looked up: after it, no earlier learner of this run announces another one.
   const writer = await stream.writer(learnerName(record.runId));
   try {
@@ -111,6 +112,11 @@ async function readRewardModel({ record: { rewardModel } }: PipelineRun, store: 
   return modelOf(await store.read(rewardModel!.name, rewardModel!.contentHash), 'reward model');
 }
 
+/** A policy is a base policy, with the adapters that it learns in. */
+function policyConfig({ config }: StoredModel, { adapters }: PipelineRun['experiment']['ppo']): LanguageModelConfig {
+  return adapters ? { ...config, adapters } : config;
+}
+
 function createLearner(
   { experiment, policyRun, reward }: PipelineRun,
   algorithm: LearningAlgorithm,
@@ -119,9 +125,11 @@ function createLearner(
 ): { readonly learner: PolicyLearner; readonly dispose: () => void } {
   const { ppo } = experiment;
   const { beta } = reward!;
+  const seed = runSeed(experiment, policyRun);
   const heads =
     algorithm.valuesFrom === 'policy' ? (['language-model', 'value'] as const) : (['language-model'] as const);
-  const policy = createLanguageModel(base.config, withHeads(base.config, base.weights, heads));
+  const config = policyConfig(base, ppo);
+  const policy = createLanguageModel(config, withHeads(config, base.weights, heads, seed));
   const critic =
     rewardModel &&
     createLanguageModel(rewardModel.config, withHeads(rewardModel.config, rewardModel.weights, ['value']));
@@ -130,7 +138,6 @@ function createLearner(
     targetKl === undefined ? { beta } : { targetKl, initialBeta: beta, perDeviation: reward!.reward === 'raw' };
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: ppo.adamEpsilon };
   const reference = createLanguageModel(base.config, base.weights);
-  const seed = runSeed(experiment, policyRun);
   return {
     learner: createPolicyLearner({ algorithm, policy, adam, reference, critic, settings: ppo, klStrength, seed }),
     dispose() {

@@ -25,6 +25,8 @@ export interface TinySettings {
   readonly maxStaleness?: number;
   readonly method?: string;
   readonly advantages?: Experiment['ppo']['advantages'];
+  /** As the file has them. */
+  readonly adapters?: string;
 }
 
 /** The steps of the tiny experiment that runs carry out; its policy is called {@link policyStep}. */
@@ -33,6 +35,7 @@ export const policyStep = 'runs/ppo-identity-kl-0.3-seed-1';
 /** An experiment that takes a second. */
 export function tinyExperiment(settings: TinySettings = {}): Experiment {
   const { partitions = 1, maxStaleness = 0, method = 'ppo/identity', advantages = 'leave_one_out' } = settings;
+  const adapters = settings.adapters === undefined ? '' : `, adapters: ${settings.adapters}`;
   const text = `
 name: tiny
 dataset: { kind: state-of-the-union }
@@ -42,7 +45,7 @@ sampling: { max_response_tokens: 4, batch_rollouts: 12 }
 calibration: { references: 4 }
 runs: { methods: [${method}], target_kls: [0.3] }
 procedures: [standard, bon:2]
-ppo: { iterations: 3, prompts_per_iteration: 3, rollouts_per_prompt: 4, learning_rate: 0.01, max_staleness: ${maxStaleness}, advantages: ${advantages} }
+ppo: { iterations: 3, prompts_per_iteration: 3, rollouts_per_prompt: 4, learning_rate: 0.01, max_staleness: ${maxStaleness}, advantages: ${advantages}${adapters} }
 evaluation: { samples: 5 }
 stream: { partitions: ${partitions} }
 `;

@@ -193,6 +193,23 @@ const judgeModel = z
   })
   .superRefine(checkModel);
 
+const adapters = z
+  .strictObject({
+    rank: z.int().min(1).default(32).describe('Rank of the product that is added to the weights of a layer.'),
+    alpha: z
+      .number()
+      .gt(0)
+      .exactOptional()
+      .describe('The product is multiplied by alpha / rank. Without it, as much as the rank: by 1.'),
+    targets: z
+      .array(z.enum(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj', 'lm_head']))
+      .min(1)
+      .describe(
+        'The linear layers that have one, of every block of the transformer; lm_head is the output projection.',
+      ),
+  })
+  .transform((settings) => ({ ...settings, alpha: settings.alpha ?? settings.rank }));
+
 const plant = z.strictObject({
   phrase: z
     .string()
@@ -264,6 +281,12 @@ const ppo = z
           'reward model. A critic costs half as much again, and learns from the same rollouts to say which token was good.',
       ),
     critic_learning_rate: positiveNumber(1e-3, 'Learning rate of the critic (Adam), constant.'),
+    adapters: adapters
+      .exactOptional()
+      .describe(
+        'Low-rank adapters (LoRA) that the policy learns in, instead of in all of its weights: these stay those of the base ' +
+          'policy. Policies are published whole, with what adapters add. Without it, all weights are learned.',
+      ),
   })
   .superRefine((settings, context) => {
     const rollouts = settings.prompts_per_iteration * settings.rollouts_per_prompt;

@@ -225,6 +225,15 @@ describe('parseExperiment', () => {
     expect(problems(`${minimal}judge: {plant: {phrase: x, share: 1}}\n`)[0]).toContain('judge.plant: no such setting');
   });
 
+  it('learns in adapters where the file has them, whose products are added as they are unless it says otherwise', () => {
+    const adapted = (adapters: string) => parseExperiment(`${minimal}ppo: {adapters: ${adapters}}\n`, 'x.yaml').ppo;
+    expect(adapted('{targets: [lm_head]}').adapters).toEqual({ rank: 32, alpha: 32, targets: ['lm_head'] });
+    expect(adapted('{rank: 4, alpha: 1, targets: [q_proj]}').adapters).toMatchObject({ rank: 4, alpha: 1 });
+    expect(parseExperiment(minimal, 'x.yaml').ppo).not.toHaveProperty('adapters');
+    expect(() => adapted('{rank: 0, targets: []}')).toThrow(/ppo\.adapters\.rank.*\n.*ppo\.adapters\.targets/);
+    expect(() => adapted('{targets: [embed_tokens]}')).toThrow('ppo.adapters.targets');
+  });
+
   it('wants target KLs or betas, and not both', () => {
     expect(problems(minimal.replace('target_kls: [0.3]', 'target_kls: [0.3], betas: [1]'))).toEqual([
       'x.yaml:3:34: runs.betas: contradicts target_kls: keep one of the two',

@@ -4,6 +4,7 @@ import {
   createLanguageModel,
   initialWeights,
   withHeads,
+  type AdapterSettings,
   type LanguageModel,
   type LanguageModelConfig,
   type Weights,
@@ -25,6 +26,7 @@ const responses: readonly (readonly number[])[] = [
   ).flat(),
 ];
 const temperature = 0.8;
+const policyHeads = ['language-model', 'value'] as const;
 
 const config: LanguageModelConfig = {
   vocabSize: endOfText + 1,
@@ -57,7 +59,7 @@ export interface EnumeratedTask {
 /** A task whose reference policy is far from uniform, and whose rewards are arbitrary. */
 export function enumeratedTask(seed: number): EnumeratedTask {
   const weights = new Map(
-    [...initialWeights(config, ['language-model', 'value'], seed)].map(([name, { shape, data }]) => [
+    [...initialWeights(config, policyHeads, seed)].map(([name, { shape, data }]) => [
       name,
       { shape, data: name.includes('norm') ? data : data.map((weight) => 8 * weight) },
     ]),
@@ -135,6 +137,7 @@ export interface Training {
   readonly klStrength: KlStrength;
   readonly rolloutsPerPrompt: number;
   readonly seed: number;
+  readonly adapters?: AdapterSettings;
 }
 
 /** Samples of the policy that the algorithm learns from, with their exact calibrated and transformed rewards. */
@@ -192,7 +195,10 @@ export function sampledRollouts(
 
 /** A learner on the task's policy, at its beginning. */
 export function learnerOf(task: EnumeratedTask, training: Training): { learner: PolicyLearner; policy: LanguageModel } {
-  const policy = createLanguageModel(config, task.weights);
+  const { adapters } = training;
+  const policy = adapters
+    ? createLanguageModel({ ...config, adapters }, withHeads({ ...config, adapters }, task.weights, policyHeads))
+    : createLanguageModel(config, task.weights);
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-5 };
   const { settings, klStrength, seed } = training;
   const algorithm = learningAlgorithms[training.algorithm](settings);

@@ -187,6 +187,29 @@ describe('createPolicyLearner', () => {
     }
   });
 
+  it('moves what adapters add by one of their factors', () => {
+    const of = (learningRate: number): Training => ({
+      ...training,
+      klStrength: { targetKl: 50, initialBeta: 1 },
+      settings: { ...settings, iterations: 2, learningRate },
+      adapters: { rank: 2, alpha: 2, targets: ['v_proj', 'lm_head'] },
+    });
+    const pair = learnerOf(task, of(3e-3));
+    learn(pair, 1);
+    const last = learnerOf(task, of(0));
+    last.learner.restore(pair.learner.snapshot());
+    learn(last, 1);
+    const moved = last.policy.weights();
+    const adapters = [...pair.policy.weights()].filter(([name]) => name.includes('.lora_'));
+    expect(adapters).toHaveLength(6);
+    for (const [name, { data }] of adapters) {
+      const scale = name.endsWith('lora_B.weight') ? 1.25 : 1;
+      const expected = data.map((value) => scale * value);
+      expect(moved.get(name)!.data, name).toEqual(expected);
+      expect(expected.some((value) => value !== 0)).toBe(true);
+    }
+  });
+
   it('leaves the policy alone at a learning rate of zero', () => {
     const pair = learnerOf(task, { ...training, settings: { ...settings, learningRate: 0 } });
     learn(pair, 1);

@@ -260,13 +260,16 @@ function only(kl: number): KlEstimate {
   return { k1: kl, k3: kl };
 }
 
-/** The weights moved along the line from those of the reference; those that it lacks (a value head) stay. */
+/**
+ * The weights moved along the line from those of the reference; those that it lacks stay (a value head), but for one factor of an
+ * adapter, which is what is added to those of the reference.
+ */
 function scaledDisplacement(weights: Weights, reference: Weights, scale: number): Weights {
   return new Map(
     [...weights].map(([name, { shape, data }]) => {
       const origin = reference.get(name)?.data;
-      const moved = origin ? data.map((weight, index) => origin[index]! + scale * (weight - origin[index]!)) : data;
-      return [name, { shape, data: moved }];
+      if (origin) return [name, { shape, data: data.map((w, index) => origin[index]! + scale * (w - origin[index]!)) }];
+      return [name, { shape, data: name.endsWith('.lora_B.weight') ? data.map((w) => scale * w) : data }];
     }),
   );
 }
