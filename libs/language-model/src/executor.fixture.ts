@@ -179,6 +179,17 @@ export function describeExecutor<M extends LanguageModel>(
       expectClose([logProbs.reduce((sum, [logProb]) => sum + Math.exp(logProb!), 0)], [1], 1e-5);
     });
 
+    it('gives the log-probabilities of the whole vocabulary before every response token', () => {
+      const sequences = someSequences(70, 17);
+      withModel(smallConfig, policyWeights, (model) => {
+        const actual = model.logDistributions(sequences, 0.8);
+        expect(actual).toHaveLength(sequences.length);
+        sequences.forEach((sequence, row) => {
+          expectClose(actual[row]!, plainOutputs(smallConfig, policyWeights, sequence, 0.8).distributions.flat(), 5e-5);
+        });
+      });
+    });
+
     it('gives each sequence the same numbers in a large batch of other lengths as alone', () => {
       const sequences = someSequences(150, 5);
       withModel(smallConfig, policyWeights, (model) => {
@@ -372,6 +383,39 @@ export function describeExecutor<M extends LanguageModel>(
         expect(drawn(0, two + 1e-4)).toEqual(most(3));
         expect(drawn(0, 1e-9)).toEqual(most(1));
       });
+    });
+
+    it('adds a bias to the logits before it looks for the most probable tokens, and not to the log-probabilities', () => {
+      const promptTokens = [5, 2, 7];
+      const [logProbs] = plainOutputs(
+        smallConfig,
+        policyWeights,
+        { promptTokens, responseTokens: [1] },
+        1.3,
+      ).distributions;
+      const likeliest = logProbs!.indexOf(Math.max(...logProbs!));
+      const others = logProbs!.map((_, token) => (token === 4 ? -Infinity : (2 * token) / smallConfig.vocabSize));
+      const logitBias = others.map((bias, token) => (token === likeliest ? -3 : bias));
+      const tilted = logProbs!.map((logProb, token) => Math.exp(logProb + logitBias[token]!));
+      const total = tilted.reduce((sum, value) => sum + value, 0);
+      const count = 4000;
+      const many = Array.from({ length: count }, (_, index) => ({ promptTokens, randomSeed: ['biased', index] }));
+      withModel(smallConfig, policyWeights, (model) => {
+        const settings = { ...plainSettings, temperature: 1.3, maxResponseTokens: 1, logitBias };
+        const drawn = model.sample(many, settings);
+        tilted.forEach((value, token) => {
+          const own = drawn.filter(({ responseTokens }) => responseTokens[0] === token);
+          const probability = value / total;
+          const deviation = Math.sqrt((probability * (1 - probability)) / count);
+          expect(Math.abs(own.length / count - probability)).toBeLessThanOrEqual(4 * deviation);
+          for (const response of own) expectClose(response.logProbs, [logProbs![token]!], 2e-5);
+        });
+        const best = model.sample(many.slice(0, 20), { ...settings, topK: 1 });
+        expect(new Set(best.map(({ responseTokens }) => responseTokens[0]))).toEqual(
+          new Set([tilted.indexOf(Math.max(...tilted))]),
+        );
+      });
+      expect(tilted.indexOf(Math.max(...tilted))).not.toBe(likeliest);
     });
 
     it('stops at the last position that the model has', () => {
@@ -742,6 +786,7 @@ export function describeExecutor<M extends LanguageModel>(
     const sequences = someSequences(70, 15);
     const useAll = (model: M, trainer: Trainer): void => {
       model.responseLogProbs(sequences, 0.9);
+      model.logDistributions(sequences, 0.9);
       model.values(sequences);
       model.rewards(sequences);
       model.tokenKl(model, sequences, 1);

@@ -23,6 +23,11 @@ export interface SamplingSettings {
   readonly topK: number;
   /** Only the most probable tokens that together reach this probability are drawn; in (0, 1], 1 is no limit. */
   readonly topP: number;
+  /**
+   * Added to the logits after the temperature and before top-k and top-p, one number for every token of the vocabulary, below
+   * infinity; a token with −Infinity is not drawn. None by default.
+   */
+  readonly logitBias?: ArrayLike<number> | undefined;
   /** Length at which a response is cut; at least 1. */
   readonly maxResponseTokens: number;
 }
@@ -32,8 +37,8 @@ export interface SampledResponse {
   /** Token ids, end-of-text included where it was drawn. */
   readonly responseTokens: Int32Array;
   /**
-   * log π of each token in nats, under the temperature but before top-k and top-p: comparable with
-   * `responseLogProbs` of the same weights. With a truncation it is not the log-probability of having been drawn.
+   * log π of each token in nats, under the temperature but before the logit bias, top-k and top-p: comparable with
+   * `responseLogProbs` of the same weights. With one of these it is not the log-probability of having been drawn.
    */
   readonly logProbs: Float32Array;
   /** Whether the last token is end-of-text. */
@@ -50,6 +55,8 @@ export interface LanguageModel {
   sample(requests: readonly SampleRequest[], settings: SamplingSettings): SampledResponse[];
   /** log π of every response token given what precedes it, one array a sequence. */
   responseLogProbs(sequences: readonly Sequence[], temperature: number): Float32Array[];
+  /** The same of every token of the vocabulary in place of the response token, one array a sequence, shape [response tokens, vocabulary]. */
+  logDistributions(sequences: readonly Sequence[], temperature: number): Float32Array[];
   /**
    * KL(this ‖ reference) between the two next-token distributions at every response position, one array a sequence:
    * `Σ_v π(v) (log π(v) − log πref(v))`, both under the temperature.

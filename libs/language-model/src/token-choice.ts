@@ -12,12 +12,15 @@ export function drawToken(
   probabilities: Float32Array,
   start: number,
   vocabulary: number,
-  { topK, topP }: SamplingSettings,
+  { logitBias, topK, topP }: SamplingSettings,
   random: RandomSource,
 ): number {
   const truncated = (topK > 0 && topK < vocabulary) || topP < 1;
-  const row = truncated ? truncate(probabilities.slice(start, start + vocabulary), topK, topP) : probabilities;
-  const first = truncated ? 0 : start;
+  const changed = truncated || logitBias !== undefined;
+  const row = changed ? probabilities.slice(start, start + vocabulary) : probabilities;
+  if (logitBias) tilt(row, logitBias);
+  if (truncated) truncate(row, topK, topP);
+  const first = changed ? 0 : start;
   let total = 0;
   for (let token = 0; token < vocabulary; token++) total += row[first + token]!;
   const threshold = random.uniform() * total;
@@ -35,8 +38,17 @@ export function drawToken(
   return last;
 }
 
+/** Makes probabilities those of logits to which a bias is added. */
+function tilt(row: Float32Array, logitBias: ArrayLike<number>): void {
+  const logs = row.map((probability, token) => Math.log(probability) + logitBias[token]!);
+  const largest = logs.reduce((most, value) => Math.max(most, value), -Infinity);
+  let total = 0;
+  for (let token = 0; token < row.length; token++) total += row[token] = Math.exp(logs[token]! - largest);
+  for (let token = 0; token < row.length; token++) row[token]! /= total;
+}
+
 /** Zeroes all but the k most probable tokens, and of them all but the fewest that together reach p. */
-function truncate(row: Float32Array, topK: number, topP: number): Float32Array {
+function truncate(row: Float32Array, topK: number, topP: number): void {
   const order = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b);
   const most = topK > 0 ? topK : row.length;
   let sum = 0;
@@ -44,5 +56,4 @@ function truncate(row: Float32Array, topK: number, topP: number): Float32Array {
     if (rank >= most || (rank > 0 && sum >= topP)) row[token] = 0;
     else sum += row[token]!;
   });
-  return row;
 }

@@ -11,10 +11,10 @@ export function promptKey(tokens: ArrayLike<number>): string {
   return Array.prototype.join.call(tokens, ',');
 }
 
-/** Cuts the values of all response tokens into one array a sequence. */
-export function unpack(values: Float32Array, lengths: Int32Array): Float32Array[] {
+/** Cuts the values of all response tokens, each of so many numbers, into one array a sequence. */
+export function unpack(values: Float32Array, lengths: Int32Array, width = 1): Float32Array[] {
   let start = 0;
-  return Array.from(lengths, (length) => values.slice(start, (start += length)));
+  return Array.from(lengths, (length) => values.slice(start, (start += length * width)));
 }
 
 /** For every response token, which sequence it is of. @param lengths response tokens of each sequence */

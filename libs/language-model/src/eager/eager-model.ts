@@ -94,6 +94,10 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
       forward(sequences, (batch) =>
         unpack(model.logProbsIn(model.responseStates(batch), batch, temperature).dataSync<'float32'>(), batch.lengths),
       ),
+    logDistributions: (sequences, temperature) =>
+      forward(sequences, (batch) =>
+        unpack(tf.logSoftmax(logits(model, batch, temperature)).dataSync<'float32'>(), batch.lengths, config.vocabSize),
+      ),
     tokenKl: (reference, sequences, temperature) =>
       forward(sequences, (batch) => {
         const own = tf.logSoftmax(logits(model, batch, temperature));

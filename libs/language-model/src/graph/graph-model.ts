@@ -109,6 +109,10 @@ export function createGraphModel(
       return decoder.sample(requests, settings);
     },
     responseLogProbs: (sequences, temperature) => ofTokens(sequences, 'logProbs', temperature),
+    logDistributions: (sequences, temperature) =>
+      scored(sequences, 'logDistributions', (batches) => score(batches, 'logDistributions', temperature)).flatMap(
+        ({ values, batch }) => unpack(values, batch.lengths, config.vocabSize),
+      ),
     tokenKl: (reference, sequences, temperature) =>
       ofTokens(sequences, 'divergence', temperature, (batches) => {
         const others = ofGraph(reference).score(batches, 'logDistributions', temperature);
