@@ -7,7 +7,7 @@ export {
   strengthOf,
   type PolicyRun,
 } from './experiment-steps.js';
-export { learningHistory } from './learner-checkpoint.js';
+export { criticOf, learningHistory } from './learner-checkpoint.js';
 export { learningRun, type LearningRun, type LearningRunOptions } from './learning-run.js';
 export { createModelCache, type ModelCache } from './model-cache.js';
 export { pipelineRun, type PipelineRun } from './pipeline-run.js';

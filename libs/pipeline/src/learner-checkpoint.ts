@@ -151,6 +151,12 @@ export async function readLearner(
   return { policy, learner, state: learner.metadata as LearnerState };
 }
 
+/** The weights of the critic in a learner's checkpoint; undefined where it learned without one. */
+export function criticOf({ files }: Checkpoint): Weights | undefined {
+  const file = files.get(criticFile);
+  return file && decodeSafetensors(file, criticFile);
+}
+
 /** Gives a learner the state that was stored. @returns what it was stored with */
 export function restoreLearner(
   learner: PolicyLearner,
@@ -164,7 +170,7 @@ export function restoreLearner(
     optimiser: { moments: weightsIn(optimiserFile), steps: state.snapshot.optimiserSteps },
     ...(state.criticSteps !== undefined && {
       critic: {
-        weights: weightsIn(criticFile),
+        weights: criticOf(stored)!,
         optimiser: { moments: weightsIn(criticOptimiserFile), steps: state.criticSteps },
       },
     }),

@@ -14,7 +14,7 @@ import {
 import type { Experiment } from '@infalign/run-config';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { policyRuns, runIdOf, stepNames } from './experiment-steps.js';
-import { learningHistory } from './learner-checkpoint.js';
+import { criticOf, learningHistory } from './learner-checkpoint.js';
 import { learningRun, type LearningRun } from './learning-run.js';
 import { createModelCache, type ModelCache } from './model-cache.js';
 import type { PipelineRun } from './pipeline-run.js';
@@ -166,12 +166,15 @@ describe('learningRun', () => {
     const first = await begin();
     await supply();
     await first.advance();
-    const { files } = await store.read(`${policyStep}/learner/version-1`);
+    const stored = await store.read(`${policyStep}/learner/version-1`);
+    const { files } = stored;
     expect([...files.keys()].sort()).toEqual([
       'critic-optimiser.safetensors',
       'critic.safetensors',
       'optimiser.safetensors',
     ]);
+    expect(criticOf(stored)).toEqual(decodeSafetensors(files.get('critic.safetensors')!, 'the critic'));
+    expect(criticOf(await store.read(run.record.basePolicy!.name))).toBeUndefined();
     const embedding = (name: string, file: string) =>
       store.read(name).then((each) => decodeSafetensors(each.files.get(file)!, name).get('model.embed_tokens.weight')!);
     const distance = async (name: string): Promise<number> => {
