@@ -9,7 +9,7 @@ import { texts } from './texts.mjs';
 export function ablationsPage(ablations) {
   const { machine, seconds, threads, settings, experiment, results } = ablations;
   const total = Object.values(seconds).reduce((sum, each) => sum + each, 0);
-  return `# Ablations of calibration
+  return `# Ablations
 
 Measured on the finished experiment [\`experiments/${experiment}.yaml\`](../../experiments/${experiment}.yaml); what is in [\`ablations.json\`](ablations.json) is
 what this command gave, and this page and its pictures are made from it; a test keeps them the same (after new results:
@@ -61,6 +61,7 @@ const tables = {
   'finite-k-bias': finiteKBiasTable,
   'calibrated-reward-model': calibratedRewardModelTable,
   drift: driftTables,
+  efficiency: efficiencyTables,
 };
 
 function calibrationErrorTable({ rows, kolmogorov_smirnov_of_many, many_rollouts_per_prompt, tied_pairs }) {
@@ -166,6 +167,65 @@ policy \`${aligned_policy}\`. “After n” is after n references of each prompt
 ${error}
 ${uniform}
 ${alarms}`;
+}
+
+const policyNames = {
+  'one seed': 'one seed, on average',
+  'mean of the weights': 'the mean of the weights of all seeds',
+  'logit bias': 'the base policy with a logit bias',
+};
+
+const noiseNames = {
+  correlation_of_one: 'correlation with C of one seed, on average',
+  correlation_of_mean: 'of the mean of all seeds',
+  correlation_of_endless_mean: 'of the mean of endless seeds',
+  rest_in_common: 'correlation between the rests of two seeds',
+};
+
+function efficiencyTables({ prefixes, additive, policies, noise, ...others }) {
+  const { runs, method, target_kl, prompts } = others;
+  const known = table(
+    ['tokens known', 'determined', 'of which the critics explain'],
+    prefixes.rows.map((row) => [
+      row.tokens,
+      interval(row.determined, 3),
+      row.explained_by_critic === null ? 'no critic' : interval(row.explained_by_critic, 2),
+    ]),
+  );
+  const chance = table(
+    ['log-ratios to the base policy', ''],
+    Object.entries(noise).map(([name, value]) => [noiseNames[name], interval(value, 2)]),
+  );
+  const measured = table(
+    ['policy', 'KL', 'procedure', 'win rate', 'above one seed, points', 'efficiency'],
+    policies.rows.flatMap(({ policy, kl, procedures }) =>
+      procedures.map(({ procedure, win_rate, above_one_seed, efficiency }) => [
+        policyNames[policy],
+        kl.mean.toFixed(3),
+        procedure,
+        points(win_rate),
+        policy === 'one seed' ? '' : points(above_one_seed),
+        interval(efficiency, 2),
+      ]),
+    ),
+  );
+  const [{ eta }] = policies.rows.slice(-1);
+  return `The runs are those of \`${method}\` at a target KL of ${target_kl}: ${runs.length === 1 ? 'one seed' : `${runs.length} seeds`}; ${prompts} prompts.
+
+**What the first tokens determine**, of the variance of C: by ${prefixes.continuations} continuations of each of ${prefixes.rows[0].prefixes} beginnings.
+
+${known}
+**What is a sum over tokens**: weights of tokens, fitted on ${additive.training_rollouts.toLocaleString('en')} rollouts of ${additive.training_prompts} training prompts, explain ${interval(additive.explained, 3)} of the
+variance of the raw reward within held-out prompts. The logit bias is ${eta.toFixed(2)} times these weights, in standard deviations of the reward.
+
+${measured}
+**What is noise**: log-ratios of rollouts of the base policy, and their rests when their mean given C is taken out.
+
+${chance}`;
+}
+
+function points({ mean, low, high }) {
+  return interval({ mean: 100 * mean, low: 100 * low, high: 100 * high }, 1);
 }
 
 function table(head, lines) {

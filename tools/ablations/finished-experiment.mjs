@@ -1,11 +1,12 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { readCheckpoint } from '@infalign/checkpoint';
 import { Purpose } from '@infalign/contracts';
 import { InputError } from '@infalign/core';
 import { experimentFolder, openExperiment } from '@infalign/experiment';
 import { createLanguageModel } from '@infalign/language-model';
-import { checkpointNames, policyRuns, readModel, readText, stepNames } from '@infalign/pipeline';
+import { checkpointNames, criticOf, policyRuns, readModel, readText, stepNames } from '@infalign/pipeline';
 import { openEmbeddedStream, topics } from '@infalign/rollout-stream';
 
 const needed = [stepNames.text, stepNames.base, stepNames.rewardModel, stepNames.judge, stepNames.trainingReferences];
@@ -29,7 +30,13 @@ export function openFinishedExperiment(path) {
   }
   const stored = (name) => readModel(folder.step(name));
   const models = new Map();
+  /** A model to compute with. It is kept until `dispose`. */
+  const model = (name, { config, weights } = stored(name)) => {
+    if (!models.has(name)) models.set(name, createLanguageModel(config, weights));
+    return models.get(name);
+  };
   return {
+    path,
     experiment,
     /** The sets of prompts, by name. */
     prompts: readText(folder.step(checkpointNames.text)).prompts,
@@ -39,13 +46,29 @@ export function openFinishedExperiment(path) {
     alignedPolicy: finalPolicy(folder, alignedRun),
     /** A model as data: its configuration, weights and content hash. */
     stored,
-    /** A model to compute with. It is kept until `dispose`. */
-    model(name) {
-      if (!models.has(name)) {
-        const { config, weights } = stored(name);
-        models.set(name, createLanguageModel(config, weights));
-      }
-      return models.get(name);
+    /** A stored model to compute with. It is kept until `dispose`. */
+    model: (name) => model(name),
+    /** A model of one's own to compute with, by a name of its own. It is kept until `dispose`. */
+    ownModel: model,
+    /**
+     * The runs of a method, one a seed, at the lowest target KL at which one is done.
+     *
+     * @returns {{ name: string, seed: number, targetKl: number, policy: string }[]} policy: its name, to be opened as a model
+     */
+    runsAtLowestKl(method) {
+      const done = policyRuns(experiment).filter(
+        (run) => run.method === method && run.targetKl !== undefined && folder.isDone(run.name),
+      );
+      const targetKl = Math.min(...done.map((run) => run.targetKl));
+      return done
+        .filter((run) => run.targetKl === targetKl)
+        .map((run) => ({ name: run.name, seed: run.seed, targetKl, policy: finalPolicy(folder, run) }));
+    },
+    /** The critic that a run has learned with at its end, to compute with; undefined where it learned without one. */
+    critic({ name, policy }) {
+      const learner = join(name, 'learner', basename(policy));
+      const weights = criticOf(readCheckpoint(folder.step(learner)));
+      return weights && model(learner, { config: stored(checkpointNames.rewardModel).config, weights });
     },
     /** The reference rollouts of the training prompts, in the order of the prompts. */
     trainingReferences: () => readReferences(folder.step(stepNames.trainingReferences), experiment.stream.partitions),

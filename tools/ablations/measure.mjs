@@ -1,6 +1,7 @@
 import { measureCalibrationError } from './calibration-error.mjs';
 import { measureCalibratedRewardModel } from './calibrated-reward-model.mjs';
 import { measureDrift } from './drift.mjs';
+import { efficiencyRuns, measureEfficiency } from './efficiency.mjs';
 import { measureFiniteKBias } from './finite-k-bias.mjs';
 import { heldOutRollouts } from './held-out-rollouts.mjs';
 
@@ -19,6 +20,7 @@ export const ablations = {
   'finite-k-bias': measureFiniteKBias,
   'calibrated-reward-model': measureCalibratedRewardModel,
   drift: measureDrift,
+  efficiency: measureEfficiency,
 };
 
 /**
@@ -29,8 +31,11 @@ export const ablations = {
  * @param {readonly (keyof typeof ablations)[]} names
  * @param {(text: string) => void} tell what is done
  * @returns the results of each by its name, and the seconds that each took beside the rollouts that all share
+ * @throws InputError if the folder does not have what one of them needs
  */
 export async function measureAblations(finished, settings, names, tell) {
+  // Before anything is computed.
+  if (names.includes('efficiency')) efficiencyRuns(finished);
   const results = {};
   const seconds = {};
   const measure = async (name, action) => {

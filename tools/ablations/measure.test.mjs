@@ -25,9 +25,10 @@ judge: { pairs: 24, held_out_pairs: 8, batch: 8, epochs: 2, learning_rate: 5e-3,
   model: { ${model}, training: { steps: 20, ${training} } } }
 sampling: { max_response_tokens: 16 }
 calibration: { references: 24 }
-runs: { methods: [ppo/identity], target_kls: [0.5] }
+runs: { methods: [ppo/identity], target_kls: [0.5], seeds: [1, 2] }
 procedures: [standard]
-ppo: { iterations: 2, prompts_per_iteration: 8, rollouts_per_prompt: 8, learning_rate: 0.01 }
+ppo: { iterations: 2, prompts_per_iteration: 8, rollouts_per_prompt: 8, learning_rate: 0.01,
+  advantages: critic, critic_learning_rate: 0.01 }
 evaluation: { samples: 8, bootstrap_resamples: 200 }
 `,
   'tiny.yaml',
@@ -40,6 +41,15 @@ const settings = {
   timedPrompts: 1,
   training: { epochs: 6, batch: 16, learningRate: 3e-3 },
   drift: { prompts: 6, window: 8, round: 4, rounds: 4, manyRollouts: 64, temperature: 0.3 },
+  efficiency: {
+    prompts: 12,
+    prefixes: { tokens: [2, 8, 14, 99], rootsPerPrompt: 4, continuations: 12 },
+    ridge: 5,
+    bins: 5,
+    rollouts: 24,
+    procedures: ['standard', 'bon:2'],
+    bias: { rounds: 4, tolerance: 0.05 },
+  },
 };
 
 const place = mkdtempSync(join(tmpdir(), 'ablations-'));
@@ -68,7 +78,7 @@ describe('the ablations of a tiny experiment', () => {
     const finished = openFinishedExperiment(path);
     ({ results } = await measureAblations(finished, settings, Object.keys(ablations), () => undefined));
     finished.dispose();
-  }, 120_000);
+  }, 300_000);
 
   it('write nothing to its folder', () => {
     expect(contents()).toEqual(before);
@@ -121,10 +131,55 @@ describe('the ablations of a tiny experiment', () => {
     expect(scenario('none')[0].error.mean).toBeLessThan(changed[0].error.mean);
   });
 
+  it('find that more of the reward is determined the more of a response is known', () => {
+    const { rows } = results.efficiency.prefixes;
+    expect(rows.map(({ tokens }) => tokens)).toEqual([2, 8, 14]);
+    const [first, middle, last] = rows.map(({ determined }) => determined.mean);
+    expect(first).toBeLessThan(middle);
+    expect(middle).toBeLessThan(last);
+    expect(last).toBeGreaterThan(0.6);
+    expect(last).toBeLessThan(1);
+    for (const { explained_by_critic } of rows) expect(explained_by_critic.high).toBeGreaterThan(0);
+  });
+
+  it('find a logit bias with the KL of the runs that wins more often than the base policy', () => {
+    const { additive, policies } = results.efficiency;
+    expect(additive.explained.mean).toBeGreaterThan(0.1);
+    expect(additive.explained.mean).toBeLessThan(1);
+    const [one, mean, bias] = policies.rows;
+    expect(policies.rows.map(({ policy }) => policy)).toEqual(['one seed', 'mean of the weights', 'logit bias']);
+    expect(bias.kl.mean / one.kl.mean).toBeCloseTo(1, 0);
+    expect(bias.procedures[0].win_rate.low).toBeGreaterThan(0.5);
+    expect(mean.kl.mean).toBeLessThan(one.kl.mean);
+    for (const { efficiency, win_rate } of bias.procedures) {
+      expect(efficiency.mean).toBeLessThan(1);
+      expect(Math.sign(efficiency.low)).toBe(Math.sign(win_rate.low - 0.5));
+    }
+    for (const { above_one_seed } of one.procedures) expect(above_one_seed).toEqual({ mean: 0, low: 0, high: 0 });
+  });
+
+  it('find that the mean of two seeds goes with the reward at least as one does, and endless seeds more so', () => {
+    const { noise } = results.efficiency;
+    expect(noise.correlation_of_mean.mean).toBeGreaterThan(noise.correlation_of_one.mean);
+    expect(noise.correlation_of_endless_mean.mean).toBeGreaterThan(noise.correlation_of_mean.mean);
+    expect(noise.rest_in_common.mean).toBeGreaterThan(-1);
+    expect(noise.rest_in_common.mean).toBeLessThan(1);
+  });
+
   it.each(Object.keys(ablations))('are told: %s', (name) => {
     const section = ablationSection(name, { experiment: 'tiny', results });
     expect(section).toMatch(/^## /);
     expect(section).not.toMatch(/NaN|undefined|null/);
+  });
+
+  it('are refused where there is no run that they are of, before anything is measured', async () => {
+    const finished = openFinishedExperiment(path);
+    const none = { ...finished, runsAtLowestKl: (method) => finished.runsAtLowestKl(`${method}-other`) };
+    const measured = measureAblations(none, settings, ['calibration-error', 'efficiency'], (text) => {
+      throw new Error(text);
+    });
+    await expect(measured).rejects.toThrow(/no run of ppo\/identity .*--only/);
+    finished.dispose();
   });
 
   it('are refused where a step is missing', () => {

@@ -22,6 +22,30 @@ export function sampleResponses(policy, prompt, count, { seed, sampling }) {
 }
 
 /**
+ * Responses of a policy to one prompt that begin with given tokens.
+ *
+ * @param {import('@infalign/language-model').LanguageModel} policy
+ * @param {{ id: string, tokens: readonly number[] }} prompt
+ * @param {readonly Int32Array[]} prefixes all of one length, less than the maximum of a response, without end-of-text
+ * @param {number} count responses with each prefix
+ * @param {Parameters<typeof sampleResponses>[3]} options
+ * @returns {Int32Array[]} whole responses, those with the first prefix first
+ */
+export function sampleContinuations(policy, prompt, prefixes, count, { seed, sampling }) {
+  const requests = prefixes.flatMap((prefix, number) =>
+    Array.from({ length: count }, (_, index) => ({
+      promptTokens: [...prompt.tokens, ...prefix],
+      randomSeed: ['ablations', ...seed, prompt.id, prefix.length, number, index],
+    })),
+  );
+  const settings = { ...sampling, maxResponseTokens: sampling.maxResponseTokens - (prefixes[0]?.length ?? 0) };
+  const continuations = inBatches(requests, (batch) => policy.sample(batch, settings));
+  return continuations.map(({ responseTokens }, index) =>
+    Int32Array.of(...prefixes[Math.floor(index / count)], ...responseTokens),
+  );
+}
+
+/**
  * What a reward model makes of responses to one prompt.
  *
  * @param {import('@infalign/language-model').LanguageModel} scorer
@@ -34,7 +58,8 @@ export function scoreResponses(scorer, promptTokens, responses) {
   return inBatches(sequences, (batch) => Array.from(scorer.rewards(batch)));
 }
 
-function inBatches(items, compute) {
+/** Computes lists of bounded length, one after another. */
+export function inBatches(items, compute) {
   const results = [];
   for (let start = 0; start < items.length; start += together) {
     results.push(...compute(items.slice(start, start + together)));

@@ -1,4 +1,4 @@
-// Measures ablations of calibration on a finished experiment. `npm run ablations -- --help`
+// Measures ablations on a finished experiment. `npm run ablations -- --help`
 import { parseArgs } from 'node:util';
 import { loadBackend } from '@infalign/backend';
 import { machine } from '../bench/machine.mjs';
@@ -12,15 +12,16 @@ import { settings } from './settings.mjs';
 
 const help = `Usage: npm run -s ablations -- FOLDER [OPTIONS]
 
-Measures ablations of calibration on what \`infalign run\` has left in FOLDER: base policy, reward model, judge, reference
-rollouts, prompts, and the first policy. Nothing is written to it. Build first: npm run build.
+Measures ablations on what \`infalign run\` has left in FOLDER: base policy, reward model, judge, reference
+rollouts, prompts, and policies. Nothing is written to it. Build first: npm run build.
 
   calibration-error         how far calibration by K references is from the truth, and what K references cost
   finite-k-bias             the bias of transformed rewards by K references, without and with its correction
   calibrated-reward-model   a model that predicts calibrated rewards, so that a new prompt needs no references
   drift                     online recalibration beside offline, when reward model, reference policy or prompts change
+  efficiency                where the efficiency of trained policies goes: of the runs of ppo/identity at the lowest target KL
 
-All take about five minutes on one core.
+All take about ten minutes on one core.
 
 Options:
   --only NAME       one of them, or several with commas between them

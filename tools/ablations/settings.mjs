@@ -21,4 +21,23 @@ export const settings = {
     manyRollouts: 500,
     temperature: 0.7,
   },
+  efficiency: {
+    prompts: 24,
+    prefixes: {
+      /** First tokens of a response that are known, as far as responses are longer. */
+      tokens: [3, 6, 10, 14, 17, 19],
+      /** Responses of a prompt that are begun anew after these, and how often each. */
+      rootsPerPrompt: 4,
+      continuations: 48,
+    },
+    /** λ of the regression of rewards on tokens. */
+    ridge: 5,
+    /** Levels of calibrated reward whose mean log-ratio is taken out. */
+    bins: 20,
+    /** Rollouts of a prompt by each policy that is measured. */
+    rollouts: 64,
+    procedures: ['standard', 'bon:4', 'won:4'],
+    /** Measurements at most until the bias has the KL of the runs, and how far from it, relatively, it may be. */
+    bias: { rounds: 5, tolerance: 0.02 },
+  },
 };

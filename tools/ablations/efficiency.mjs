@@ -1,0 +1,312 @@
+import {
+  calibrateReward,
+  frontierCurve,
+  InputError,
+  parseProcedure,
+  sortedReferences,
+  winRateEstimator,
+} from '@infalign/core';
+import { checkpointNames } from '@infalign/pipeline';
+import { biasKl, fitAdditiveReward, missedByTokens } from './additive-reward.mjs';
+import { meanOf, meanOver, statisticOver } from './interval.mjs';
+import { inBatches, sampleContinuations, sampleResponses, scoreResponses } from './rollouts.mjs';
+import { trueCalibration } from './true-calibration.mjs';
+import {
+  correlation,
+  covariance,
+  determinedShare,
+  explainedShare,
+  groupOf,
+  meanOverPairs,
+  withoutLevel,
+} from './variance-shares.mjs';
+
+const method = 'ppo/identity';
+
+/**
+ * Where the efficiency of a trained policy goes: of `ppo/identity` at the lowest target KL, all seeds that are done.
+ *
+ * @param {import('./measure.mjs').Ablation} ablation
+ */
+export async function measureEfficiency({ finished, settings, heldOut }) {
+  const ablation = { finished, settings, heldOut: heldOut.slice(0, settings.efficiency.prompts) };
+  const runs = efficiencyRuns(finished);
+  const additive = fitAdditive(ablation, await finished.trainingReferences());
+  return {
+    prompts: ablation.heldOut.length,
+    method,
+    target_kl: runs[0].targetKl,
+    runs: runs.map(({ name }) => name),
+    prefixes: measurePrefixes(ablation, runs),
+    additive: additive.result,
+    noise: measureNoise(ablation, runs),
+    policies: measurePolicies(ablation, runs, additive.bias),
+  };
+}
+
+/**
+ * The runs that the efficiency is measured of.
+ *
+ * @throws InputError if there is none
+ */
+export function efficiencyRuns(finished) {
+  const runs = finished.runsAtLowestKl(method);
+  if (runs.length === 0) {
+    throw new InputError(
+      `${finished.path}: no run of ${method} at a target KL is done, which efficiency is measured of. Run the experiment with ` +
+        'one, or choose other ablations with --only.',
+    );
+  }
+  return runs;
+}
+
+/** How much of the calibrated reward the first tokens of a response determine, and how much of that the critics know. */
+export function measurePrefixes({ finished, settings, heldOut }, runs) {
+  const { experiment } = finished;
+  const { tokens, rootsPerPrompt, continuations } = settings.efficiency.prefixes;
+  const policy = finished.model(checkpointNames.basePolicy);
+  const scorer = finished.model(checkpointNames.rewardModel);
+  const critics = runs.map((run) => finished.critic(run));
+  const options = { seed: [experiment.seed, 'continuations'], sampling: experiment.sampling };
+  const rows = tokens
+    .filter((length) => length < experiment.sampling.maxResponseTokens)
+    .map((length) => {
+      const byPrompt = heldOut.map(({ prompt, calibrated, many }) => {
+        const roots = calibrated.responses.slice(0, rootsPerPrompt).filter((response) => response.length > length);
+        const prefixes = roots.map((response) => response.slice(0, length));
+        const responses = sampleContinuations(policy, prompt, prefixes, continuations, options);
+        const references = sortedReferences(many.rewards);
+        const levels = scoreResponses(scorer, prompt.tokens, responses).map((r) => calibrateReward(r, references));
+        const sequences = roots.map((responseTokens) => ({ promptTokens: prompt.tokens, responseTokens }));
+        const values = critics.map((critic) => critic?.values(sequences).map((own) => own[length]));
+        return roots.map((_, root) => ({
+          ...groupOf(levels.slice(root * continuations, (root + 1) * continuations)),
+          predictions: values.map((own) => own?.[root]),
+        }));
+      });
+      const seed = `${experiment.seed}/efficiency/prefixes/${length}`;
+      const explained = (groups) =>
+        meanOf(
+          runs.map((_, run) =>
+            explainedShare(
+              groups.map(({ predictions }) => predictions[run]),
+              groups,
+              continuations,
+            ),
+          ),
+        );
+      return {
+        tokens: length,
+        prefixes: byPrompt.flat().length,
+        determined: statisticOver(
+          byPrompt,
+          (drawn) => determinedShare(drawn.flat(), continuations),
+          `${seed}/determined`,
+        ),
+        explained_by_critic: critics.includes(undefined)
+          ? null
+          : statisticOver(byPrompt, (drawn) => explained(drawn.flat()), `${seed}/critic`),
+      };
+    });
+  return { continuations, rows };
+}
+
+/** The part of the reward that is a sum over tokens: what it explains on held-out prompts, and the bias that it makes. */
+export function fitAdditive({ finished, settings, heldOut }, known) {
+  const { ridge } = settings.efficiency;
+  const { vocabSize } = finished.stored(checkpointNames.basePolicy).config;
+  const { weights, deviation } = fitAdditiveReward(known, { vocabulary: vocabSize, ridge });
+  const squares = heldOut.map(({ many }) => missedByTokens(many, weights));
+  return {
+    bias: weights.map((weight) => weight / deviation),
+    result: {
+      training_prompts: known.length,
+      training_rollouts: known.reduce((sum, { rewards }) => sum + rewards.length, 0),
+      explained: statisticOver(
+        squares,
+        (drawn) => 1 - sumOf(drawn.map(({ missed }) => missed)) / sumOf(drawn.map(({ all }) => all)),
+        `${finished.experiment.seed}/efficiency/additive`,
+      ),
+    },
+  };
+}
+
+/** How the policies' log-ratios to the base policy go with the calibrated reward, and what the seeds have in common beside it. */
+export function measureNoise({ finished, settings, heldOut }, runs) {
+  const { bins } = settings.efficiency;
+  const { temperature } = finished.experiment.sampling;
+  const base = finished.model(checkpointNames.basePolicy);
+  const byPrompt = heldOut.map(({ prompt, calibrated, many }) => {
+    const sequences = calibrated.responses.map((responseTokens) => ({ promptTokens: prompt.tokens, responseTokens }));
+    const logProbs = (policy) => policy.responseLogProbs(sequences, temperature).map(sumOf);
+    const before = logProbs(base);
+    return {
+      levels: trueCalibration(calibrated.rewards, many.rewards).map(({ value }) => value),
+      ratios: runs.map(({ policy }) => logProbs(finished.model(policy)).map((value, index) => value - before[index])),
+    };
+  });
+  const all = joined(byPrompt, runs.length);
+  const rest = all.ratios.map((ratios) => withoutLevel(ratios, all.levels, bins));
+  let start = 0;
+  const withRest = byPrompt.map((own) => {
+    const end = start + own.levels.length;
+    const ends = { ...own, rest: rest.map((values) => Array.from(values.slice(start, end))) };
+    start = end;
+    return ends;
+  });
+  const statistics = {
+    correlation_of_one: ({ levels, ratios }) => meanOf(ratios.map((own) => correlation(own, levels))),
+    correlation_of_mean: ({ levels, ratios }) => correlation(meanOfLists(ratios), levels),
+    ...(runs.length > 1 && {
+      correlation_of_endless_mean: ({ levels, ratios }) =>
+        meanOf(ratios.map((own) => covariance(own, levels))) /
+        Math.sqrt(covariance(levels, levels) * meanOverPairs(ratios, covariance)),
+      rest_in_common: ({ rest: own }) => meanOverPairs(own, correlation),
+    }),
+  };
+  return Object.fromEntries(
+    Object.entries(statistics).map(([name, statistic]) => [
+      name,
+      statisticOver(
+        withRest,
+        (drawn) => statistic(joined(drawn, runs.length)),
+        `${finished.experiment.seed}/efficiency/${name}`,
+      ),
+    ]),
+  );
+}
+
+/** Lists of prompts, as one list of each kind. */
+function joined(byPrompt, runs) {
+  const lists = (of) => Array.from({ length: runs }, (_, run) => byPrompt.flatMap((own) => of(own)[run]));
+  return {
+    levels: byPrompt.flatMap(({ levels }) => levels),
+    ratios: lists(({ ratios }) => ratios),
+    ...(byPrompt[0].rest && { rest: lists(({ rest }) => rest) }),
+  };
+}
+
+/** The trained policies, their mean, and the base policy with a bias, each measured on the same prompts. */
+export function measurePolicies(ablation, runs, bias) {
+  const { finished, settings } = ablation;
+  const { seed } = finished.experiment;
+  const trained = runs.map(({ policy }) => measured(ablation, finished.model(policy), policy));
+  const one = averaged(trained);
+  const rows = [{ policy: 'one seed', ...one }];
+  if (runs.length > 1) {
+    const name = 'mean of the weights';
+    const model = finished.ownModel(name, meanOfModels(runs.map(({ policy }) => finished.stored(policy))));
+    rows.push({ policy: name, ...measured(ablation, model, name) });
+  }
+  rows.push({ policy: 'logit bias', ...biasedPolicy(ablation, bias, meanOf(one.kls)) });
+  return {
+    rollouts_per_prompt: settings.efficiency.rollouts,
+    rows: rows.map(({ policy, kls, winRates, ...more }) => ({
+      policy,
+      ...more,
+      kl: meanOver(kls, `${seed}/efficiency/${policy}/kl`),
+      procedures: settings.efficiency.procedures.map((procedure, index) =>
+        procedureRow(procedure, kls, winRates[index], one.winRates[index], `${seed}/efficiency/${policy}/${procedure}`),
+      ),
+    })),
+  };
+}
+
+function procedureRow(procedure, kls, winRates, winRatesOfOne, seed) {
+  const byPrompt = kls.map((kl, index) => ({ kl, winRate: winRates[index] }));
+  return {
+    procedure,
+    win_rate: meanOver(winRates, `${seed}/win-rate`),
+    above_one_seed: meanOver(
+      winRates.map((winRate, index) => winRate - winRatesOfOne[index]),
+      `${seed}/above`,
+    ),
+    efficiency: efficiencyOver(procedure, byPrompt, `${seed}/efficiency`),
+  };
+}
+
+/**
+ * (win rate − ½) / (frontier at the KL − ½), both means over prompts. Near the KL that was measured, the frontier is taken as a
+ * straight line: a thousand points of it would take minutes.
+ */
+function efficiencyOver(procedure, byPrompt, seed) {
+  const centre = meanOf(byPrompt.map(({ kl }) => kl));
+  const kls = [0.9 * centre, centre, 1.1 * centre];
+  const [below, at, above] = frontierCurve(parseProcedure(procedure), kls).map(({ winRate }) => winRate);
+  const frontier = (kl) => at + ((kl - centre) * (above - below)) / (0.2 * centre);
+  return statisticOver(
+    byPrompt,
+    (drawn) =>
+      (meanOf(drawn.map(({ winRate }) => winRate)) - 0.5) / (frontier(meanOf(drawn.map(({ kl }) => kl))) - 0.5),
+    seed,
+  );
+}
+
+/**
+ * A policy's KL to the base policy and its win rates, by prompt.
+ *
+ * @param {(sequences: object[]) => number[]} [klOf] of responses: by default the exact KL, token by token
+ */
+function measured({ finished, settings, heldOut }, policy, name, sampling = finished.experiment.sampling, klOf) {
+  const { rollouts, procedures } = settings.efficiency;
+  const base = finished.model(checkpointNames.basePolicy);
+  const scorer = finished.model(checkpointNames.rewardModel);
+  const estimators = procedures.map((procedure) => winRateEstimator(parseProcedure(procedure)));
+  const divergence = klOf ?? ((sequences) => policy.tokenKl(base, sequences, sampling.temperature).map(sumOf));
+  const seed = [finished.experiment.seed, 'efficiency', name];
+  const byPrompt = heldOut.map(({ prompt, many }) => {
+    const responses = sampleResponses(policy, prompt, rollouts, { seed, sampling });
+    const rewards = scoreResponses(scorer, prompt.tokens, responses);
+    const sequences = responses.map((responseTokens) => ({ promptTokens: prompt.tokens, responseTokens }));
+    return {
+      kl: meanOf(inBatches(sequences, divergence)),
+      winRates: estimators.map((estimate) => estimate(rewards, many.rewards)),
+    };
+  });
+  return {
+    kls: byPrompt.map(({ kl }) => kl),
+    winRates: procedures.map((_, index) => byPrompt.map(({ winRates }) => winRates[index])),
+  };
+}
+
+/** The base policy with a multiple of a bias, at which its KL is the one that is wanted. */
+function biasedPolicy(ablation, bias, wantedKl) {
+  const base = ablation.finished.model(checkpointNames.basePolicy);
+  const { sampling } = ablation.finished.experiment;
+  const { rounds, tolerance } = ablation.settings.efficiency.bias;
+  let eta = 1;
+  for (let round = 1; ; round++) {
+    const logitBias = bias.map((weight) => eta * weight);
+    const klOf = (sequences) =>
+      base.logDistributions(sequences, sampling.temperature).map((own) => biasKl(own, logitBias));
+    const found = measured(ablation, base, 'logit bias', { ...sampling, logitBias }, klOf);
+    const kl = meanOf(found.kls);
+    if (round === rounds || Math.abs(kl / wantedKl - 1) <= tolerance) return { eta, ...found };
+    // To second order, the KL goes with the square of the bias.
+    eta *= Math.sqrt(wantedKl / kl);
+  }
+}
+
+function averaged(policies) {
+  return {
+    kls: meanOfLists(policies.map(({ kls }) => kls)),
+    winRates: policies[0].winRates.map((_, index) => meanOfLists(policies.map(({ winRates }) => winRates[index]))),
+  };
+}
+
+function meanOfLists(lists) {
+  return lists[0].map((_, index) => meanOf(lists.map((list) => list[index])));
+}
+
+/** A model whose every weight is the mean of those of models with one configuration. */
+function meanOfModels(models) {
+  const weights = [...models[0].weights].map(([name, { shape, data }]) => [
+    name,
+    { shape, data: data.map((_, index) => meanOf(models.map((model) => model.weights.get(name).data[index]))) },
+  ]);
+  return { config: models[0].config, weights: new Map(weights) };
+}
+
+function sumOf(values) {
+  return values.reduce((sum, value) => sum + value, 0);
+}
