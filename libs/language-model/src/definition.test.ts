@@ -1,6 +1,13 @@
 import { InputError } from '@infalign/core';
 import { describe, expect, it } from 'vitest';
-import { checkWeights, initialWeights, isTrained, parameters, withHeads, type LanguageModelConfig } from './definition.js';
+import {
+  checkWeights,
+  initialWeights,
+  isTrained,
+  parameters,
+  withHeads,
+  type LanguageModelConfig,
+} from './definition.js';
 
 const smallConfig: LanguageModelConfig = {
   vocabSize: 13,
