@@ -5,8 +5,13 @@ export const texts = {
     figure: 'Win rate against KL, every method with a band over its seeds, beside the exact frontier',
     before: `The quickstart's task: English from the State of the Union addresses, preferences by VADER's sentiment, a policy of 0.7 million weights.
 Every method has the same base policy, the same rewards and the same number of rollouts; \`ppo/exp:10\` and \`ppo/exp:-5\` are InfAlign-CTRL for best-of-N and
-worst-of-N, \`ppo/log\` is also vBoN.`,
-    after: `**Not as in the paper**, so far: aligning for best-of-4 with \`exp:10\` is level with the identity in best-of-4, not ahead. In best-of-8 it is ahead by
+worst-of-N, \`ppo/fp:bon:4\` has the transformation whose exact optimum is best in best-of-4, \`ppo/log\` is also vBoN. PPO has a critic of its own; RLOO and GRPO
+compare a prompt's rollouts with each other, and take half the time; DPO, IPO and BoNBoN learn from rollouts of the base policy alone.`,
+    after: `**Against what others align with**, in best-of-4: InfAlign-CTRL (\`exp:10\`) is ahead of DPO by 9.5 points (8.5 to 10.5) at a KL of 0.5, 10.0 (6.7 to
+13.2) at 1 and 7.9 (7.0 to 8.7) at 2; of IPO by 12.0, 9.2 and 6.9; of BoNBoN by 12.3, 10.3 and 6.8; of RLOO by 5.0, 3.3 and 1.2; of GRPO by 2.5,
+1.7 and 0.7, the last within its interval. So it is ahead of other solvers, as in the paper; it is not ahead of PPO by other rewards.
+
+**Not as in the paper**, so far: aligning for best-of-4 with \`exp:10\` is level with the identity in best-of-4, not ahead. In best-of-8 it is ahead by
 0.8 points (0.0 to 1.6) at a KL of 0.5, 0.5 (−0.3 to 1.2) at 1 and −0.6 (−1.2 to 0.1) at 2, behind in best-of-2 and for one sample, as it should be. Its
 exact optimum is 7 points ahead in best-of-4 at a KL of 0.5, but training takes no method as far as its optimum, and this one least far: its rewards
 are nearly all alike but for the best few rollouts of a prompt. For worst-of-4 \`exp:-5\`, \`log\` and the identity cannot be told apart at 0.5 and 1; at 2,
@@ -20,7 +25,8 @@ the identity by 7.4, 6.4 and 3.2 points at a KL of 0.5, 1 and 2. Worst-of-4: by 
 (\`infalign theory\`). A lead of 3 points in worst-of-4 over vBoN is out of reach for any policy.
 
 How efficiency was raised, from about 0.4 for one sample, and what did not raise it, is in
-[decision 13](../decisions/0013-what-a-reward-model-reads.md) and [decision 14](../decisions/0014-a-critic-of-its-own.md).`,
+[decision 13](../decisions/0013-what-a-reward-model-reads.md), [decision 14](../decisions/0014-a-critic-of-its-own.md) and
+[decision 18](../decisions/0018-adapters-beside-the-output-projection.md); where the rest goes, in [ablations.md](ablations.md#where-the-efficiency-goes).`,
   },
   'planted-phrase': {
     title: 'A reward that can be hacked',
