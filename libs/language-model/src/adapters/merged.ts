@@ -10,20 +10,19 @@ export function merged<Model extends ModelData>(model: Model): Model {
   const { adapters, ...config } = model.config;
   if (!adapters) return model;
   const scale = adapterScale(model.config);
+  // An embedding that is the output projection too stays what it is: the two are one no more.
+  const isUntied = config.tieWordEmbeddings && model.weights.has('lm_head.lora_A.weight');
+  const all = new Map(model.weights);
+  if (isUntied) all.set('lm_head.weight', model.weights.get('model.embed_tokens.weight')!);
   const weights = new Map<string, Weight>();
-  for (const [name, weight] of model.weights) {
+  for (const [name, weight] of all) {
     if (/\.lora_[AB]\.weight$/.test(name)) continue;
     const module = name.replace(/\.weight$/, '');
     const down = model.weights.get(`${module}.lora_A.weight`);
     const up = model.weights.get(`${module}.lora_B.weight`);
     weights.set(name, down && up ? { ...weight, data: addedProduct(weight.data, up, down, scale) } : weight);
   }
-  const [down, up] = [model.weights.get('lm_head.lora_A.weight'), model.weights.get('lm_head.lora_B.weight')];
-  if (!config.tieWordEmbeddings || !down || !up) return { ...model, config, weights };
-  // The embedding stays what it is: the two are one no more.
-  const embedding = model.weights.get('model.embed_tokens.weight')!;
-  weights.set('lm_head.weight', { ...embedding, data: addedProduct(embedding.data, up, down, scale) });
-  return { ...model, config: { ...config, tieWordEmbeddings: false }, weights };
+  return { ...model, config: isUntied ? { ...config, tieWordEmbeddings: false } : config, weights };
 }
 
 /** `sum + scale·B·A`. @param up B, shape [output, rank] @param down A, shape [rank, input] */
