@@ -1,5 +1,5 @@
 import { metricDefinition, prometheusLabel, prometheusName } from '@infalign/telemetry';
-import { metricPanel, type Panel } from './metric-panel.js';
+import { legendOf, metricPanel, type Panel } from './metric-panel.js';
 
 /** Panels under a heading. */
 export interface Row {
@@ -199,7 +199,7 @@ function sinceStart(): Panel {
     queries: [
       {
         expression: `time() - max by (${perProcess.join(', ')}) (${prometheusName('process.start.time')})`,
-        legend: perProcess.map((label) => `{{${label}}}`).join(' '),
+        legend: legendOf(perProcess),
       },
     ],
   };
@@ -214,7 +214,7 @@ function certificates(): Panel {
     queries: [
       {
         expression: `min by (${labels.join(', ')}) (${prometheusName('infalign.certificate.expiry')} - time())`,
-        legend: labels.map((label) => `{{${label}}}`).join(' '),
+        legend: legendOf(labels),
       },
     ],
   };
@@ -229,7 +229,7 @@ function calls(): Panel {
     queries: [
       {
         expression: `sum by (${labels.join(', ')}) (rate(${prometheusName('rpc.server.call.duration')}_count[$__rate_interval]))`,
-        legend: labels.map((label) => `{{${label}}}`).join(' '),
+        legend: legendOf(labels),
       },
     ],
   };

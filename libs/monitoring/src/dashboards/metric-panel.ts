@@ -41,7 +41,7 @@ const runLabel = prometheusLabel('infalign.run.id');
 export function metricPanel(metric: MetricName, { title, by = [], beside = [] }: MetricPanelOptions): Panel {
   const labels = by.map((label) => (label === 'job' || label === 'instance' ? label : prometheusLabel(label)));
   const all = [metric, ...beside];
-  const legend = labels.map((label) => `{{${label}}}`).join(' ');
+  const legend = legendOf(labels);
   return {
     title,
     description: all.map((each) => metricDefinition(each).description).join(' '),
@@ -53,6 +53,11 @@ export function metricPanel(metric: MetricName, { title, by = [], beside = [] }:
       })),
     ),
   };
+}
+
+/** A legend that tells series apart by labels. */
+export function legendOf(labels: readonly string[]): string {
+  return labels.map((label) => `{{${label}}}`).join(' ');
 }
 
 function valuesOf(metric: MetricName, labels: readonly string[]): { expression: string; part: string }[] {
