@@ -114,7 +114,7 @@ export function measurePrefixes({ finished, settings, heldOut }, runs) {
 /** The part of the reward that is a sum over tokens: what it explains on held-out prompts, and the bias that it makes. */
 export function fitAdditive({ finished, settings, heldOut }, known) {
   const { ridge } = settings.efficiency;
-  const { vocabSize } = finished.stored(checkpointNames.basePolicy).config;
+  const { vocabSize } = finished.model(checkpointNames.basePolicy).config;
   const { weights, deviation } = fitAdditiveReward(known, { vocabulary: vocabSize, ridge });
   const squares = heldOut.map(({ many }) => missedByTokens(many, weights));
   return {

@@ -30,11 +30,15 @@ export function openFinishedExperiment(path) {
   }
   const stored = (name) => readModel(folder.step(name));
   const models = new Map();
-  /** A model to compute with. It is kept until `dispose`. */
-  const model = (name, { config, weights } = stored(name)) => {
-    if (!models.has(name)) models.set(name, createLanguageModel(config, weights));
+  /** A model to compute with. It is read once, and kept until `dispose`. */
+  const model = (name, read = stored) => {
+    if (!models.has(name)) {
+      const { config, weights } = read(name);
+      models.set(name, createLanguageModel(config, weights));
+    }
     return models.get(name);
   };
+  let trainingReferences;
   return {
     path,
     experiment,
@@ -49,7 +53,7 @@ export function openFinishedExperiment(path) {
     /** A stored model to compute with. It is kept until `dispose`. */
     model: (name) => model(name),
     /** A model of one's own to compute with, by a name of its own. It is kept until `dispose`. */
-    ownModel: model,
+    ownModel: (name, data) => model(name, () => data),
     /**
      * The runs of a method, one a seed, at the lowest target KL at which one is done.
      *
@@ -68,10 +72,12 @@ export function openFinishedExperiment(path) {
     critic({ name, policy }) {
       const learner = join(name, 'learner', basename(policy));
       const weights = criticOf(readCheckpoint(folder.step(learner)));
-      return weights && model(learner, { config: stored(checkpointNames.rewardModel).config, weights });
+      const { config } = model(checkpointNames.rewardModel);
+      return weights && model(learner, () => ({ config, weights }));
     },
     /** The reference rollouts of the training prompts, in the order of the prompts. */
-    trainingReferences: () => readReferences(folder.step(stepNames.trainingReferences), experiment.stream.partitions),
+    trainingReferences: () =>
+      (trainingReferences ??= readReferences(folder.step(stepNames.trainingReferences), experiment.stream.partitions)),
     dispose() {
       for (const model of models.values()) model.dispose();
       models.clear();
