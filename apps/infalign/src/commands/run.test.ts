@@ -52,9 +52,13 @@ function reproducible(out: string): string {
 }
 
 describe('infalign run', () => {
+  let millisecondsOfTheStraightRun: number;
+
   it('goes from text to a report', { timeout: 180_000 }, async () => {
     const out = folder.path('straight');
+    const began = performance.now();
     const { code, stdout, stderr } = await run([experiment('straight', sentiment), '--out', out]);
+    millisecondsOfTheStraightRun = performance.now() - began;
     expect(stderr).toContain('8 of 8');
     expect(code).toBe(0);
     expect(stdout).toContain(join(out, 'report.html'));
@@ -73,7 +77,10 @@ describe('infalign run', () => {
     const random = seededRandom('kills');
     let kills = 0;
     for (let attempt = 0; attempt < 60; attempt++) {
-      const { code } = await run([file, '--out', out, '--resume'], 2000 + random.uniform() * 4000);
+      // Shares of the time that this machine takes, and longer from life to life: however slow or busy it has become
+      // since then, some life is long enough for the next step to be kept.
+      const life = millisecondsOfTheStraightRun * (0.1 + 0.3 * random.uniform()) * 1.05 ** attempt;
+      const { code } = await run([file, '--out', out, '--resume'], life);
       if (code === 0) break;
       expect(code).toBeNull();
       kills++;
