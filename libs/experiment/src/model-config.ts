@@ -1,12 +1,10 @@
 import type { LanguageModelConfig, Weights } from '@infalign/language-model';
 import type { Experiment } from '@infalign/run-config';
 
-/** The configuration of a model that the experiment file describes. */
-export function modelConfig(
-  architecture: Experiment['model'] | Experiment['judge']['model'],
-  vocabSize: number,
-  eosTokenId: number,
-): LanguageModelConfig {
+type NewModel = Exclude<Experiment['model'], { readonly kind: 'pretrained' }>;
+
+/** The configuration of a new model that the experiment file describes. */
+export function modelConfig(architecture: NewModel, vocabSize: number, eosTokenId: number): LanguageModelConfig {
   return {
     vocabSize,
     hiddenSize: architecture.hiddenSize,

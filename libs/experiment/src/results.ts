@@ -32,6 +32,7 @@ import type { LanguageModelResult } from './steps/language-model.js';
 import type { PolicyRunResult } from './steps/policy-run.js';
 import type { HeldOutReferencesResult } from './steps/references.js';
 import type { RewardModelResult } from './steps/reward-model.js';
+import type { TextResult } from './steps/text.js';
 
 /** What the results tell of their making that the experiment's folder does not hold. */
 export interface ResultsContext {
@@ -73,7 +74,7 @@ export function collectResults(context: ResultsContext): ExperimentResults {
     samples_per_prompt: experiment.evaluation.samples,
     base_model: {
       parameters: base.parameters,
-      vocabulary: experiment.tokenizer.vocabulary,
+      vocabulary: folder.result<TextResult>(stepNames.text).vocabulary,
       training_tokens: base.trainingTokens,
       training_loss: [...base.trainingLoss],
       validation_loss: [...base.validationLoss],

@@ -1,7 +1,6 @@
 import { seededRandom } from '@infalign/core';
 import {
   createLanguageModel,
-  initialWeights,
   type LanguageModelConfig,
   type Loss,
   type Sequence,
@@ -26,6 +25,8 @@ export interface LanguageModelLog {
   pending: number[];
 }
 
+export type LanguageModelTraining = NonNullable<Experiment['model']['training']>;
+
 /** Points of each curve. */
 const points = 20;
 const languageModelLoss: Loss = {
@@ -37,21 +38,23 @@ const languageModelLoss: Loss = {
 const validationWindows = 64;
 
 /**
- * Trains a language model on text from random weights: each step on windows drawn at random from the corpus.
+ * Trains a language model on text: each step on windows drawn at random from the corpus.
  *
+ * @param weights that it begins with
  * @param corpus token ids, documents one after another, each ended by end-of-text
  */
 export async function trainLanguageModel(options: {
   readonly folder: string;
   readonly config: LanguageModelConfig;
-  readonly training: Experiment['model']['training'];
+  readonly weights: Weights;
+  readonly training: LanguageModelTraining;
   readonly corpus: Uint16Array;
   readonly validation: Uint16Array;
   readonly seed: number;
   onProgress(done: number, total: number): Promise<void>;
 }): Promise<{ readonly weights: Weights; readonly log: LanguageModelLog }> {
   const { config, training, corpus, validation, seed } = options;
-  const model = createLanguageModel(config, initialWeights(config, ['language-model'], seed));
+  const model = createLanguageModel(config, options.weights);
   const trainer = model.trainer(languageModelLoss, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 });
   const held = windows(validation, validationWindows, training.window, 'validation', seed);
   const validationLoss = (): number => {

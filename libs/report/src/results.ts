@@ -71,7 +71,9 @@ const lossPoint = z.strictObject({
 const languageModel = z.strictObject({
   parameters: positiveCount.describe('Number of weights.'),
   vocabulary: positiveCount.describe('Number of tokens of the tokenizer.'),
-  training_tokens: positiveCount.describe('Tokens the base model was trained on, repetitions counted.'),
+  training_tokens: count.describe(
+    'Tokens the base model was trained on here, repetitions counted; 0 for a pretrained model that was taken as it is.',
+  ),
   training_loss: z
     .array(lossPoint)
     .describe('Loss of training batches (averaged over a few steps, if many), in order of step.'),

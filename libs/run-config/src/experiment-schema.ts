@@ -139,12 +139,51 @@ const languageModelTraining = {
   max_gradient_norm: positiveNumber(1, 'Gradients are clipped to this global norm.'),
 };
 
+/** A model that is trained from random weights. It needs not say its kind. */
+const newKind = z
+  .literal('new')
+  .exactOptional()
+  .describe('Trained from random weights, with the sizes given here. Where no kind is given, it is this.');
+
+/** A model that somebody else has trained. */
+const pretrainedModel = z.strictObject({
+  kind: z
+    .literal('pretrained')
+    .describe('A model of the Llama family that is already trained, with its own sizes, context and tokenizer.'),
+  path: z.string().min(1).describe('Folder of a Hugging Face model, or a GGUF file; relative to the experiment file.'),
+  training: z
+    .strictObject({
+      ...languageModelTraining,
+      learning_rate: positiveNumber(5e-5, languageModelTraining.learning_rate.description ?? ''),
+    })
+    .superRefine(checkTraining)
+    .exactOptional()
+    .describe(
+      'Further training as a language model, on the documents that are not held out. Without it, the model is taken as it is.',
+    ),
+});
+
+interface Training {
+  readonly steps: number;
+  readonly warmup_steps: number;
+}
+
 interface Architecture {
   readonly hidden_size: number;
   readonly heads: number;
   readonly key_value_heads: number;
   readonly context: number;
-  readonly training: { readonly steps: number; readonly window: number; readonly warmup_steps: number };
+  readonly training: Training & { readonly window: number };
+}
+
+function checkTraining(training: Training, context: z.RefinementCtx): void {
+  if (training.warmup_steps > training.steps) {
+    context.addIssue({
+      code: 'custom',
+      path: ['warmup_steps'],
+      message: `${training.warmup_steps} is more than steps, which is ${training.steps}`,
+    });
+  }
 }
 
 function checkModel(model: Architecture, context: z.RefinementCtx): void {
@@ -161,26 +200,23 @@ function checkModel(model: Architecture, context: z.RefinementCtx): void {
   if (model.training.window > model.context) {
     complain(['training', 'window'], `${model.training.window} is more than the context, which is ${model.context}`);
   }
-  if (model.training.warmup_steps > model.training.steps) {
-    complain(
-      ['training', 'warmup_steps'],
-      `${model.training.warmup_steps} is more than steps, which is ${model.training.steps}`,
-    );
-  }
 }
 
-const model = z
+const newModel = z
   .strictObject({
+    kind: newKind,
     ...architecture,
     training: z
       .strictObject(languageModelTraining)
+      .superRefine(checkTraining)
       .prefault({})
       .describe('Training as a language model, on the documents that are not held out.'),
   })
   .superRefine(checkModel);
 
-const judgeModel = z
+const newJudgeModel = z
   .strictObject({
+    kind: newKind,
     ...architecture,
     hidden_size: wholeNumber(8, 192, architecture.hidden_size.description ?? ''),
     intermediate_size: wholeNumber(8, 512, architecture.intermediate_size.description ?? ''),
@@ -188,10 +224,20 @@ const judgeModel = z
     key_value_heads: wholeNumber(1, 6, architecture.key_value_heads.description ?? ''),
     training: z
       .strictObject({ ...languageModelTraining, steps: wholeNumber(1, 1000, 'Optimiser steps.') })
+      .superRefine(checkTraining)
       .prefault({})
       .describe('Training as a language model, before the preference pairs.'),
   })
   .superRefine(checkModel);
+
+const tokenizer = z.strictObject({
+  vocabulary: z
+    .int()
+    .min(257)
+    .max(65_536)
+    .default(1024)
+    .describe('Tokens of the byte-level BPE: 255 bytes, end-of-text, padding, and merges.'),
+});
 
 const adapters = z
   .strictObject({
@@ -422,18 +468,15 @@ export const experimentSchema = z
       })
       .prefault({})
       .describe('Sets of prompts; no prompt is in two of them.'),
-    tokenizer: z
-      .strictObject({
-        vocabulary: z
-          .int()
-          .min(257)
-          .max(65_536)
-          .default(1024)
-          .describe('Tokens of the byte-level BPE: 255 bytes, end-of-text, padding, and merges.'),
-      })
+    tokenizer: tokenizer
+      .exactOptional()
+      .describe(
+        'The tokenizer, trained on the same text as the language model. A pretrained model has its own in place of it.',
+      ),
+    model: z
+      .discriminatedUnion('kind', [newModel, pretrainedModel])
       .prefault({})
-      .describe('The tokenizer, trained on the same text as the language model.'),
-    model: model.prefault({}).describe('The policy: a decoder-only transformer of the Llama family.'),
+      .describe('The policy: a decoder-only transformer of the Llama family.'),
     reward_model: z
       .strictObject({
         labels: z
@@ -454,7 +497,13 @@ export const experimentSchema = z
       .prefault({})
       .describe("The reward that the policy is trained against; starts from the base policy's weights."),
     judge: z
-      .strictObject({ model: judgeModel.prefault({}).describe('A larger model.'), ...preferenceTraining })
+      .strictObject({
+        model: z
+          .discriminatedUnion('kind', [newJudgeModel, pretrainedModel])
+          .prefault({})
+          .describe('A larger model. A pretrained one has the same tokenizer as the policy.'),
+        ...preferenceTraining,
+      })
       .prefault({})
       .describe('A larger reward model, trained on other pairs with the same labels; only measures.'),
     sampling: z
@@ -577,13 +626,26 @@ export const experimentSchema = z
     // Reward models read an end-of-text after a response that was cut.
     const longest = experiment.prompts.tokens + experiment.sampling.max_response_tokens + 1;
     const models = [
-      { path: ['model', 'context'], tokens: experiment.model.context },
-      { path: ['judge', 'model', 'context'], tokens: experiment.judge.model.context },
+      { path: ['model', 'context'], model: experiment.model },
+      { path: ['judge', 'model', 'context'], model: experiment.judge.model },
     ];
-    for (const { path, tokens } of models) {
-      if (tokens < longest) {
-        complain(path, `${tokens} is less than prompts.tokens + sampling.max_response_tokens + 1, which is ${longest}`);
+    for (const { path, model } of models) {
+      if (model.kind !== 'pretrained' && model.context < longest) {
+        complain(
+          path,
+          `${model.context} is less than prompts.tokens + sampling.max_response_tokens + 1, which is ${longest}`,
+        );
       }
+    }
+    if (experiment.model.kind === 'pretrained') {
+      if (experiment.tokenizer !== undefined) {
+        complain(['tokenizer'], 'contradicts model.kind: pretrained, which has its own tokenizer: leave it out');
+      }
+    } else if (experiment.judge.model.kind === 'pretrained') {
+      complain(
+        ['judge', 'model', 'kind'],
+        'pretrained needs a pretrained policy with the same tokenizer: model.kind is new',
+      );
     }
     if (experiment.reward_model.labels === 'human' && !comparedKinds.includes(experiment.dataset.kind)) {
       complain(
@@ -597,10 +659,11 @@ export const experimentSchema = z
         '1 is too few for reward_model.plant: how much a phrase is liked is told in standard deviations of the references',
       );
     }
-    if (experiment.sampling.top_k > experiment.tokenizer.vocabulary) {
+    const { vocabulary } = tokenizer.parse(experiment.tokenizer ?? {});
+    if (experiment.model.kind !== 'pretrained' && experiment.sampling.top_k > vocabulary) {
       complain(
         ['sampling', 'top_k'],
-        `${experiment.sampling.top_k} is more than tokenizer.vocabulary, which is ${experiment.tokenizer.vocabulary}`,
+        `${experiment.sampling.top_k} is more than tokenizer.vocabulary, which is ${vocabulary}`,
       );
     }
     if (experiment.ppo.prompts_per_iteration > experiment.prompts.train) {
@@ -640,7 +703,13 @@ export const experimentSchema = z
           );
       }
     });
-  });
+  })
+  // A tokenizer is trained where the model is new.
+  .transform((experiment) =>
+    experiment.model.kind === 'pretrained'
+      ? experiment
+      : { ...experiment, tokenizer: experiment.tokenizer ?? tokenizer.parse({}) },
+  );
 
 /** The experiment as the file writes it, with every default filled in. */
 export type ExperimentFile = z.output<typeof experimentSchema>;

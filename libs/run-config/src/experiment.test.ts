@@ -27,8 +27,9 @@ describe('parseExperiment', () => {
     expect(experiment.name).toBe('x');
     expect(experiment.seed).toBe(1);
     expect(experiment.prompts).toEqual({ tokens: 16, train: 256, calibration: 64, evaluation: 96, heldOutShare: 0.1 });
-    expect(experiment.model.training.learningRate).toBe(1e-3);
-    expect(experiment.judge.model.hiddenSize).toBe(192);
+    expect(experiment.tokenizer).toEqual({ vocabulary: 1024 });
+    expect(experiment.model).toMatchObject({ layers: 4, training: { learningRate: 1e-3 } });
+    expect(experiment.judge.model).toMatchObject({ hiddenSize: 192 });
     expect(experiment.runs).toEqual({
       methods: ['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10'],
       targetKls: [0.3],
@@ -94,7 +95,7 @@ describe('parseExperiment', () => {
   it('reads anchors and aliases, and tells a problem in an alias by its place', () => {
     const shared = (training: string) =>
       `${minimal}model: {training: &t ${training}}\njudge: {model: {training: *t}}\n`;
-    expect(parseExperiment(shared('{steps: 300}'), 'x.yaml').judge.model.training.steps).toBe(300);
+    expect(parseExperiment(shared('{steps: 300}'), 'x.yaml').judge.model).toMatchObject({ training: { steps: 300 } });
     expect(problems(shared('{steps: 300, batch: 0}'))).toEqual([
       'x.yaml:4:42: model.training.batch: found 0; allowed: a whole number, at least 1',
       'x.yaml:5:27: judge.model.training.batch: found 0; allowed: a whole number, at least 1',
@@ -113,6 +114,45 @@ describe('parseExperiment', () => {
     ]);
     const typo = minimal.replace('{kind: state-of-the-union}', '{kind: hh-rlhf, subst: harmless-base}');
     expect(problems(typo)).toEqual(['x.yaml:2:26: dataset.subst: no such setting; did you mean subset?']);
+  });
+
+  it('takes a pretrained model in place of sizes, with its own tokenizer and context', () => {
+    const pretrained = `${minimal}model: {kind: pretrained, path: models/small}\nsampling: {top_k: 5000}\n`;
+    const experiment = parseExperiment(pretrained, 'x.yaml');
+    expect(experiment.model).toEqual({ kind: 'pretrained', path: 'models/small' });
+    expect(experiment.tokenizer).toBeUndefined();
+    const trained = parseExperiment(pretrained.replace('small}', 'small, training: {steps: 9, warmup_steps: 2}}'), 'x');
+    expect(trained.model.training).toMatchObject({ steps: 9, learningRate: 5e-5 });
+    const judged = parseExperiment(`${pretrained}judge: {model: {kind: pretrained, path: models/larger}}\n`, 'x.yaml');
+    expect(judged.judge.model).toEqual({ kind: 'pretrained', path: 'models/larger' });
+    expect(parseExperiment(`${minimal}model: {kind: new, layers: 2}\n`, 'x.yaml').model).toMatchObject({ layers: 2 });
+  });
+
+  it.each([
+    ['model: {kind: pretrained}', '4:8: model.path: is missing; allowed: text, not empty'],
+    [
+      'model: {kind: pretrained, path: m, layers: 2}',
+      '4:36: model.layers: no such setting; allowed here: kind, path, training',
+    ],
+    [
+      'model: {path: m}',
+      '4:9: model.path: no such setting; allowed here: kind, hidden_size, intermediate_size, layers, heads, key_value_heads, context, rope_theta, norm_epsilon, training',
+    ],
+    [
+      'model: {kind: pretrained, path: m}\ntokenizer: {vocabulary: 512}',
+      '5:12: tokenizer: contradicts model.kind: pretrained, which has its own tokenizer: leave it out',
+    ],
+    [
+      'judge: {model: {kind: pretrained, path: m}}',
+      '4:23: judge.model.kind: pretrained needs a pretrained policy with the same tokenizer: model.kind is new',
+    ],
+    ['model: {kind: old}', '4:15: model.kind: found "old"; allowed: new, or pretrained'],
+    [
+      'model: {kind: pretrained, path: m, training: {steps: 5}}',
+      '4:46: model.training.warmup_steps: 100 is more than steps, which is 5',
+    ],
+  ])('refuses %s', (setting, problem) => {
+    expect(problems(`${minimal}${setting}\n`)).toEqual([`x.yaml:${problem}`]);
   });
 
   it.each(['hh-rlhf', 'tldr'])('takes people’s preferences in %s', (kind) => {
@@ -316,6 +356,20 @@ describe('loadExperiment', () => {
       expect((await loadExperiment(file)).dataset).toMatchObject({ path: resolve(folder, '../data') });
       await writeFile(file, minimal.replace('state-of-the-union', kind));
       expect((await loadExperiment(file)).dataset).not.toHaveProperty('path');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it("takes pretrained models' paths relative to the experiment's own folder", async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'experiment-'));
+    try {
+      const file = join(folder, 'x.yaml');
+      const model = '{kind: pretrained, path: ../models/small}';
+      await writeFile(file, `${minimal}model: ${model}\njudge: {model: ${model}}\n`);
+      const experiment = await loadExperiment(file);
+      expect(experiment.model).toMatchObject({ path: resolve(folder, '../models/small') });
+      expect(experiment.judge.model).toEqual(experiment.model);
     } finally {
       await rm(folder, { recursive: true });
     }

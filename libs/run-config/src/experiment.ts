@@ -23,15 +23,22 @@ export function parseExperiment(text: string, fileName: string): Experiment {
 }
 
 /**
- * Reads an experiment file. A `dataset.path` becomes absolute: the file writes it relative to its own folder.
+ * Reads an experiment file. The `path` of its dataset and of pretrained models become absolute: the file writes them relative
+ * to its own folder.
  *
  * @throws InputError when the file cannot be read, or as `parseExperiment` does
  */
 export async function loadExperiment(path: string): Promise<Experiment> {
   const experiment = parseExperiment(await readConfiguration(path, 'an experiment file'), path);
-  const { dataset } = experiment;
-  if (!('path' in dataset)) return experiment;
-  return { ...experiment, dataset: { ...dataset, path: resolve(dirname(path), dataset.path) } };
+  const { dataset, model, judge } = experiment;
+  const absolute = <Part extends object>(part: Part): Part =>
+    'path' in part ? { ...part, path: resolve(dirname(path), part.path as string) } : part;
+  return {
+    ...experiment,
+    dataset: absolute(dataset),
+    model: absolute(model),
+    judge: { ...judge, model: absolute(judge.model) },
+  };
 }
 
 /** Like JSON.stringify, with the keys of every object in order, so that equal settings give equal text. */

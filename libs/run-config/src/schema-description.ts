@@ -70,7 +70,10 @@ function nodeAt(schema: z.ZodType, path: readonly PropertyKey[], valueAt: ValueA
       const agrees = (option: SchemaNode) =>
         Object.entries(option.properties ?? {}).every(
           ([key, property]) =>
-            property.const === undefined || property.const === valueAt([...path.slice(0, depth), key]),
+            property.const === undefined ||
+            property.const === valueAt([...path.slice(0, depth), key]) ||
+            // A kind that needs not be written.
+            (valueAt([...path.slice(0, depth), key]) === undefined && !option.required?.includes(key)),
         );
       const chosen: SchemaNode | undefined = options.find(agrees);
       const key = path[depth];

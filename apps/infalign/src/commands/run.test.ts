@@ -235,6 +235,30 @@ describe('infalign run', () => {
     });
   });
 
+  it('begins with pretrained models, with the tokenizer that they have', { timeout: 120_000 }, async () => {
+    const straight = folder.path('straight');
+    const pretrained = (step: string) => `{kind: pretrained, path: ${join(straight, step, 'model')}}`;
+    const text = sentiment
+      .replace(/^tokenizer: .*\n/m, '')
+      .replace(/^model: [^]*?\}\}\n/m, `model: ${pretrained('base')}\n`)
+      .replace(/model: \{hidden_size: 48[^]*?\}\}\}/m, `model: ${pretrained('judge-base')}}`);
+    expect(text.match(/kind: pretrained/g)).toHaveLength(2);
+    const out = folder.path('pretrained');
+    expect(await run([experiment('pretrained', text), '--out', out])).toMatchObject({ code: 0 });
+    // The models that the other experiment trained itself: all that follows is the same.
+    const results = (place: string) =>
+      JSON.parse(reproducible(place)) as { runs: unknown; proxy: unknown; judge: unknown; base_model: object };
+    expect(results(out).runs).toEqual(results(straight).runs);
+    expect([results(out).proxy, results(out).judge]).toEqual([results(straight).proxy, results(straight).judge]);
+    expect(results(out).base_model).toEqual({
+      ...results(straight).base_model,
+      training_tokens: 0,
+      training_loss: [],
+      validation_loss: [],
+    });
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('pretrained, and taken as it is.');
+  });
+
   it('names a damaged checkpoint, and what to do about it', { timeout: 60_000 }, async () => {
     const out = folder.path('straight');
     const model = join(out, 'base', 'model', 'model.safetensors');

@@ -1,11 +1,19 @@
 import { loadDataset } from '@infalign/datasets';
 import { trainTokenizer, type Tokenizer } from '@infalign/language-model';
-import { checkpointNames, storeText } from '@infalign/pipeline';
+import { checkpointNames, storeText, type StoredText } from '@infalign/pipeline';
+import type { Experiment } from '@infalign/run-config';
 import { plantOf } from '../planted-phrase.js';
+import { checkPretrained } from '../pretrained-models.js';
 import type { StepBody } from '../step-context.js';
 import { rewardPrompts } from './preferences.js';
 
-/** Reads the dataset, trains the tokenizer, and draws the sets of prompts. */
+/** What the text step leaves, beside the text in its folder. */
+export interface TextResult {
+  readonly vocabulary: number;
+  readonly trainingTokens: number;
+}
+
+/** Reads the dataset, trains the tokenizer or takes that of a pretrained model, and draws the sets of prompts. */
 export const textStep: StepBody = async ({ experiment, folder, cacheFolder, progress }) => {
   const { seed } = experiment;
   await progress('reading the dataset', 0, 3);
@@ -14,8 +22,9 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
     heldOutShare: experiment.prompts.heldOutShare,
     cacheFolder,
   });
-  await progress('training the tokenizer', 1, 3);
-  const tokenizer = trainTokenizer(dataset.trainingTexts, experiment.tokenizer.vocabulary);
+  await progress(experiment.tokenizer ? 'training the tokenizer' : 'reading the pretrained models', 1, 3);
+  const tokenizing = tokenizingOf(experiment, dataset.trainingTexts);
+  const { tokenizer } = tokenizing;
   // A phrase that is too long is refused before anything is trained.
   plantOf(experiment, tokenizer);
   await progress('drawing prompts', 2, 3);
@@ -38,7 +47,7 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
   const options = { codec: tokenizer, maxResponseTokens, endOfText: tokenizer.endOfText };
   const training = concatenated(dataset.trainingTexts, tokenizer);
   storeText(folder.step(checkpointNames.text), {
-    tokenizer,
+    ...tokenizing,
     training,
     heldOut: concatenated(dataset.heldOutTexts, tokenizer),
     prompts,
@@ -48,8 +57,18 @@ export const textStep: StepBody = async ({ experiment, folder, cacheFolder, prog
       heldOut: human ? dataset.humanPairs(prompts.accuracy, options) : [],
     },
   });
-  return { vocabulary: tokenizer.vocabSize, trainingTokens: training.length };
+  const result: TextResult = { vocabulary: tokenizer.vocabSize, trainingTokens: training.length };
+  return result;
 };
+
+/** The tokenizer of the experiment: trained on its text, or that of its pretrained models. */
+function tokenizingOf(
+  experiment: Experiment,
+  texts: readonly string[],
+): Pick<StoredText, 'tokenizer' | 'tokenizerConfigJson'> {
+  if (experiment.tokenizer) return { tokenizer: trainTokenizer(texts, experiment.tokenizer.vocabulary) };
+  return checkPretrained(experiment);
+}
 
 function concatenated(texts: readonly string[], tokenizer: Tokenizer): Uint16Array {
   const documents = texts.map((text) => tokenizer.encode(text));

@@ -18,7 +18,8 @@ export interface ReportFigures {
   readonly frontiers: Readonly<Record<Scorer, readonly Figure[]>>;
   readonly calibration: readonly TitledFigure[];
   readonly training: readonly TitledFigure[];
-  readonly baseModel: Figure;
+  /** None for a model that was not trained here. */
+  readonly baseModel: Figure | undefined;
 }
 
 export async function drawReportFigures(results: ExperimentResults): Promise<ReportFigures> {
@@ -41,6 +42,6 @@ export async function drawReportFigures(results: ExperimentResults): Promise<Rep
         : [{ title: 'Error over K', figure: await drawErrorOverReferences(calibration, pagePalette) }]),
     ],
     training: training.flatMap(({ title, figure }) => (figure === undefined ? [] : [{ title, figure }])),
-    baseModel: await drawBaseModelLoss(results, pagePalette),
+    baseModel: results.base_model.training_tokens === 0 ? undefined : await drawBaseModelLoss(results, pagePalette),
   };
 }

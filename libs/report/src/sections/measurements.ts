@@ -58,11 +58,15 @@ export function modelsSection(results: ExperimentResults, figures: ReportFigures
     <div class="panels two">
       <div>
         <p>
-          ${grouped(base_model.parameters)} weights, ${grouped(base_model.vocabulary)} tokens of vocabulary, trained on
-          ${grouped(base_model.training_tokens)} tokens of ${results.dataset.name}.
+          ${grouped(base_model.parameters)} weights, ${grouped(base_model.vocabulary)} tokens of vocabulary,
+          ${
+            base_model.training_tokens === 0
+              ? 'pretrained, and taken as it is.'
+              : `trained on ${grouped(base_model.training_tokens)} tokens of ${results.dataset.name}.`
+          }
           ${last === undefined ? '' : `Validation loss ${decimal(last.loss, 3)} nats a token.`}
         </p>
-        ${figureElement(figures.baseModel, 'Loss of the base model')}
+        ${figures.baseModel === undefined ? '' : figureElement(figures.baseModel, 'Loss of the base model')}
       </div>
       <div>
         <p>
