@@ -182,7 +182,13 @@ const noiseNames = {
   rest_in_common: 'correlation between the rests of two seeds',
 };
 
-function efficiencyTables({ prefixes, additive, policies, noise, ...others }) {
+const sumNames = {
+  'calibrated reward': 'C itself',
+  'one seed': 'log-ratio of one seed, on average',
+  'mean of all seeds': 'the mean log-ratio of all seeds',
+};
+
+function efficiencyTables({ prefixes, additive, sums, policies, noise, ...others }) {
   const { runs, method, target_kl, prompts } = others;
   const known = table(
     ['tokens known', 'determined', 'of which the critics explain'],
@@ -190,6 +196,15 @@ function efficiencyTables({ prefixes, additive, policies, noise, ...others }) {
       row.tokens,
       interval(row.determined, 3),
       row.explained_by_critic === null ? 'no critic' : interval(row.explained_by_critic, 2),
+    ]),
+  );
+  const learned = table(
+    ['', 'is a sum over tokens', 'correlation of the sum with C', 'of the rest with C'],
+    sums.rows.map(({ of, sum_share, correlation_of_sum, correlation_of_rest }) => [
+      sumNames[of],
+      interval(sum_share, 2),
+      interval(correlation_of_sum, 2),
+      interval(correlation_of_rest, 2),
     ]),
   );
   const chance = table(
@@ -219,6 +234,10 @@ ${known}
 variance of the raw reward within held-out prompts. The logit bias is ${eta.toFixed(2)} times these weights, in standard deviations of the reward.
 
 ${measured}
+**What policies have learned**: the part of their log-ratios that is a sum over tokens, by weights that are fitted on ${sums.training_prompts} training prompts, as a share of their variance
+within held-out prompts; and how this part and the other go with C. The line of C is the most that a sum can do.
+
+${learned}
 **What is noise**: log-ratios of rollouts of the base policy, and their rests when their mean given C is taken out.
 
 ${chance}`;

@@ -49,9 +49,7 @@ export function fitAdditiveReward(prompts, { vocabulary, ridge }) {
  * @param {ArrayLike<number>} weights by token
  */
 export function missedByTokens({ responses, rewards }, weights) {
-  const predicted = withoutMean(
-    responses.map((response) => Array.from(response).reduce((sum, token) => sum + weights[token], 0)),
-  );
+  const predicted = sumsOfTokens(responses, weights);
   let [missed, all] = [0, 0];
   withoutMean(rewards).forEach((reward, index) => {
     missed += (reward - predicted[index]) ** 2;
@@ -82,7 +80,17 @@ export function biasKl(logDistributions, bias) {
   return sum;
 }
 
-function withoutMean(values) {
+/**
+ * The sum of the weights of each response's tokens, without the mean over the responses.
+ *
+ * @param {readonly ArrayLike<number>[]} responses of one prompt
+ * @param {ArrayLike<number>} weights by token
+ */
+export function sumsOfTokens(responses, weights) {
+  return withoutMean(responses.map((response) => Array.from(response).reduce((sum, token) => sum + weights[token], 0)));
+}
+
+export function withoutMean(values) {
   const mean = meanOf(values);
   return values.map((value) => value - mean);
 }

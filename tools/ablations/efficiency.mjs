@@ -7,7 +7,7 @@ import {
   winRateEstimator,
 } from '@infalign/core';
 import { checkpointNames } from '@infalign/pipeline';
-import { biasKl, fitAdditiveReward, missedByTokens } from './additive-reward.mjs';
+import { biasKl, fitAdditiveReward, missedByTokens, sumsOfTokens, withoutMean } from './additive-reward.mjs';
 import { meanOf, meanOver, statisticOver } from './interval.mjs';
 import { inBatches, sampleContinuations, sampleResponses, scoreResponses } from './rollouts.mjs';
 import { trueCalibration } from './true-calibration.mjs';
@@ -31,7 +31,8 @@ const method = 'ppo/identity';
 export async function measureEfficiency({ finished, settings, heldOut }) {
   const ablation = { finished, settings, heldOut: heldOut.slice(0, settings.efficiency.prompts) };
   const runs = efficiencyRuns(finished);
-  const additive = fitAdditive(ablation, await finished.trainingReferences());
+  const known = await finished.trainingReferences();
+  const additive = fitAdditive(ablation, known);
   return {
     prompts: ablation.heldOut.length,
     method,
@@ -39,6 +40,7 @@ export async function measureEfficiency({ finished, settings, heldOut }) {
     runs: runs.map(({ name }) => name),
     prefixes: measurePrefixes(ablation, runs),
     additive: additive.result,
+    sums: measureSums(ablation, runs, known),
     noise: measureNoise(ablation, runs),
     policies: measurePolicies(ablation, runs, additive.bias),
   };
@@ -134,17 +136,7 @@ export function fitAdditive({ finished, settings, heldOut }, known) {
 /** How the policies' log-ratios to the base policy go with the calibrated reward, and what the seeds have in common beside it. */
 export function measureNoise({ finished, settings, heldOut }, runs) {
   const { bins } = settings.efficiency;
-  const { temperature } = finished.experiment.sampling;
-  const base = finished.model(checkpointNames.basePolicy);
-  const byPrompt = heldOut.map(({ prompt, calibrated, many }) => {
-    const sequences = calibrated.responses.map((responseTokens) => ({ promptTokens: prompt.tokens, responseTokens }));
-    const logProbs = (policy) => policy.responseLogProbs(sequences, temperature).map(sumOf);
-    const before = logProbs(base);
-    return {
-      levels: trueCalibration(calibrated.rewards, many.rewards).map(({ value }) => value),
-      ratios: runs.map(({ policy }) => logProbs(finished.model(policy)).map((value, index) => value - before[index])),
-    };
-  });
+  const byPrompt = heldOut.map((own) => levelsAndRatios(finished, runs, own));
   const all = joined(byPrompt, runs.length);
   const rest = all.ratios.map((ratios) => withoutLevel(ratios, all.levels, bins));
   let start = 0;
@@ -174,6 +166,89 @@ export function measureNoise({ finished, settings, heldOut }, runs) {
       ),
     ]),
   );
+}
+
+/**
+ * How much of the policies' log-ratios is a sum over tokens, as weights of tokens tell it that are fitted to log-ratios of training
+ * prompts; and how the sum, and what is left beside it, go with the calibrated reward.
+ */
+export function measureSums({ finished, settings, heldOut }, runs, known) {
+  const { ridge } = settings.efficiency;
+  const { vocabSize: vocabulary } = finished.model(checkpointNames.basePolicy).config;
+  const learned = known.map(({ promptTokens, responses, rewards }) => {
+    const references = sortedReferences(rewards);
+    return {
+      responses,
+      levels: rewards.map((reward) => calibrateReward(reward, references)),
+      ratios: logRatios(finished, runs, promptTokens, responses),
+    };
+  });
+  const seen = heldOut.map((own) => ({
+    responses: own.calibrated.responses,
+    ...levelsAndRatios(finished, runs, own),
+  }));
+  /** Of values that a prompt has, one a response: what stands in a row. */
+  const partsOf = (valuesOf) => {
+    const fitted = learned.map((own) => ({ responses: own.responses, rewards: valuesOf(own) }));
+    const { weights } = fitAdditiveReward(fitted, { vocabulary, ridge });
+    return seen.map((own) => {
+      const values = withoutMean(valuesOf(own));
+      const sums = sumsOfTokens(own.responses, weights);
+      const rests = values.map((value, index) => value - sums[index]);
+      return { levels: withoutMean(own.levels), values, sums, rests };
+    });
+  };
+  const statistics = {
+    sum_share: ({ values, sums }) => correlation(values, sums) ** 2,
+    correlation_of_sum: ({ levels, sums }) => correlation(sums, levels),
+    correlation_of_rest: ({ levels, rests }) => correlation(rests, levels),
+  };
+  const row = (of, parts) => ({
+    of,
+    ...Object.fromEntries(
+      Object.entries(statistics).map(([name, statistic]) => [
+        name,
+        statisticOver(
+          seen.map((_, prompt) => parts.map((part) => part[prompt])),
+          (drawn) => meanOf(parts.map((_, part) => statistic(listsOf(drawn.map((own) => own[part]))))),
+          `${finished.experiment.seed}/efficiency/sums/${of}/${name}`,
+        ),
+      ]),
+    ),
+  });
+  return {
+    training_prompts: learned.length,
+    rows: [
+      row('calibrated reward', [partsOf(({ levels }) => levels)]),
+      row(
+        'one seed',
+        runs.map((_, run) => partsOf(({ ratios }) => ratios[run])),
+      ),
+      ...(runs.length > 1 ? [row('mean of all seeds', [partsOf(({ ratios }) => meanOfLists(ratios))])] : []),
+    ],
+  };
+}
+
+/** Of fresh rollouts of the base policy: their calibrated rewards, and every policy's log-ratios. */
+function levelsAndRatios(finished, runs, { prompt, calibrated, many }) {
+  return {
+    levels: trueCalibration(calibrated.rewards, many.rewards).map(({ value }) => value),
+    ratios: logRatios(finished, runs, prompt.tokens, calibrated.responses),
+  };
+}
+
+/** log π/π_base of whole responses, one list a run. */
+function logRatios(finished, runs, promptTokens, responses) {
+  const { temperature } = finished.experiment.sampling;
+  const sequences = responses.map((responseTokens) => ({ promptTokens, responseTokens }));
+  const logProbs = (policy) => policy.responseLogProbs(sequences, temperature).map(sumOf);
+  const before = logProbs(finished.model(checkpointNames.basePolicy));
+  return runs.map(({ policy }) => logProbs(finished.model(policy)).map((value, index) => value - before[index]));
+}
+
+/** Lists by prompt that each hold several, as one of each kind. */
+function listsOf(byPrompt) {
+  return Object.fromEntries(Object.keys(byPrompt[0]).map((name) => [name, byPrompt.flatMap((own) => own[name])]));
 }
 
 /** Lists of prompts, as one list of each kind. */

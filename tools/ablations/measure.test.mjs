@@ -158,6 +158,20 @@ describe('the ablations of a tiny experiment', () => {
     for (const { above_one_seed } of one.procedures) expect(above_one_seed).toEqual({ mean: 0, low: 0, high: 0 });
   });
 
+  it('find what of the log-ratios is a sum over tokens, and that C has more in it than that', () => {
+    const { rows } = results.efficiency.sums;
+    expect(rows.map(({ of }) => of)).toEqual(['calibrated reward', 'one seed', 'mean of all seeds']);
+    const [reward, one, mean] = rows;
+    // The sum explains of C what its correlation says, and the rest goes with C as far as the sum does not.
+    expect(reward.sum_share.mean).toBeCloseTo(reward.correlation_of_sum.mean ** 2, 8);
+    expect(reward.correlation_of_rest.mean).toBeGreaterThan(0.3);
+    for (const { sum_share } of [one, mean]) {
+      expect(sum_share.low).toBeGreaterThan(0.1);
+      expect(sum_share.high).toBeLessThan(1);
+    }
+    expect(mean.correlation_of_sum.mean).toBeGreaterThan(one.correlation_of_sum.mean - 0.05);
+  });
+
   it('find that the mean of two seeds goes with the reward at least as one does, and endless seeds more so', () => {
     const { noise } = results.efficiency;
     expect(noise.correlation_of_mean.mean).toBeGreaterThan(noise.correlation_of_one.mean);

@@ -21,7 +21,7 @@ rollouts, prompts, and policies. Nothing is written to it. Build first: npm run 
   drift                     online recalibration beside offline, when reward model, reference policy or prompts change
   efficiency                where the efficiency of trained policies goes: of the runs of ppo/identity at the lowest target KL
 
-All take about eight minutes on one core.
+All take about ten minutes on one core.
 
 Options:
   --only NAME       one of them, or several with commas between them
