@@ -62,6 +62,7 @@ const tables = {
   'calibrated-reward-model': calibratedRewardModelTable,
   drift: driftTables,
   efficiency: efficiencyTables,
+  'logit-bias': logitBiasTables,
 };
 
 function calibrationErrorTable({ rows, kolmogorov_smirnov_of_many, many_rollouts_per_prompt, tied_pairs }) {
@@ -241,6 +242,29 @@ ${learned}
 **What is noise**: log-ratios of rollouts of the base policy, and their rests when their mean given C is taken out.
 
 ${chance}`;
+}
+
+function logitBiasTables({ rows, baseline, ...others }) {
+  const { prompts, rollouts_per_prompt, training_prompts, training_rollouts } = others;
+  const procedures = rows[0].procedures.map(({ procedure }) => procedure);
+  const byProcedure = procedures.map((procedure, index) =>
+    table(
+      [procedure, 'KL', 'win rate', `above ${baseline}, points`, 'efficiency'],
+      rows.map(({ transformation, kl, procedures: own }) => {
+        const { win_rate, above_baseline, efficiency } = own[index];
+        return [
+          `\`${transformation}\``,
+          kl.toFixed(3),
+          points(win_rate),
+          transformation === baseline ? '' : points(above_baseline),
+          interval(efficiency, 2),
+        ];
+      }),
+    ),
+  );
+  return `Fitted on ${training_rollouts.toLocaleString('en')} reference rollouts of ${training_prompts} training prompts; measured on ${prompts} held-out prompts, by ${rollouts_per_prompt} rollouts each.
+
+${byProcedure.join('\n')}`;
 }
 
 function points({ mean, low, high }) {

@@ -1,15 +1,9 @@
-import {
-  calibrateReward,
-  frontierCurve,
-  InputError,
-  parseProcedure,
-  sortedReferences,
-  winRateEstimator,
-} from '@infalign/core';
+import { calibrateReward, InputError, sortedReferences } from '@infalign/core';
 import { checkpointNames } from '@infalign/pipeline';
-import { biasKl, fitAdditiveReward, missedByTokens, sumsOfTokens, withoutMean } from './additive-reward.mjs';
+import { fitAdditiveReward, missedByTokens, sumsOfTokens, withoutMean } from './additive-reward.mjs';
 import { meanOf, meanOver, statisticOver } from './interval.mjs';
-import { inBatches, sampleContinuations, sampleResponses, scoreResponses } from './rollouts.mjs';
+import { biasedPolicy, efficiencyOver, measuredPolicy } from './measured-policy.mjs';
+import { sampleContinuations, scoreResponses } from './rollouts.mjs';
 import { trueCalibration } from './true-calibration.mjs';
 import {
   correlation,
@@ -265,15 +259,16 @@ function joined(byPrompt, runs) {
 export function measurePolicies(ablation, runs, bias) {
   const { finished, settings } = ablation;
   const { seed } = finished.experiment;
-  const trained = runs.map(({ policy }) => measured(ablation, finished.model(policy), policy));
+  const measuring = { ...ablation, settings: settings.efficiency, seed: [seed, 'efficiency'] };
+  const trained = runs.map(({ policy }) => measuredPolicy(measuring, finished.model(policy), policy));
   const one = averaged(trained);
   const rows = [{ policy: 'one seed', ...one }];
   if (runs.length > 1) {
     const name = 'mean of the weights';
     const model = finished.ownModel(name, meanOfModels(runs.map(({ policy }) => finished.stored(policy))));
-    rows.push({ policy: name, ...measured(ablation, model, name) });
+    rows.push({ policy: name, ...measuredPolicy(measuring, model, name) });
   }
-  rows.push({ policy: 'logit bias', ...biasedPolicy(ablation, bias, meanOf(one.kls)) });
+  rows.push({ policy: 'logit bias', ...biasedPolicy(measuring, bias, meanOf(one.kls)) });
   return {
     rollouts_per_prompt: settings.efficiency.rollouts,
     rows: rows.map(({ policy, kls, winRates, ...more }) => ({
@@ -298,68 +293,6 @@ function procedureRow(procedure, kls, winRates, winRatesOfOne, seed) {
     ),
     efficiency: efficiencyOver(procedure, byPrompt, `${seed}/efficiency`),
   };
-}
-
-/**
- * (win rate − ½) / (frontier at the KL − ½), both means over prompts. Near the KL that was measured, the frontier is taken as a
- * straight line: a thousand points of it would take minutes.
- */
-function efficiencyOver(procedure, byPrompt, seed) {
-  const centre = meanOf(byPrompt.map(({ kl }) => kl));
-  const kls = [0.9 * centre, centre, 1.1 * centre];
-  const [below, at, above] = frontierCurve(parseProcedure(procedure), kls).map(({ winRate }) => winRate);
-  const frontier = (kl) => at + ((kl - centre) * (above - below)) / (0.2 * centre);
-  return statisticOver(
-    byPrompt,
-    (drawn) =>
-      (meanOf(drawn.map(({ winRate }) => winRate)) - 0.5) / (frontier(meanOf(drawn.map(({ kl }) => kl))) - 0.5),
-    seed,
-  );
-}
-
-/**
- * A policy's KL to the base policy and its win rates, by prompt.
- *
- * @param {(sequences: object[]) => number[]} [klOf] of responses: by default the exact KL, token by token
- */
-function measured({ finished, settings, heldOut }, policy, name, sampling = finished.experiment.sampling, klOf) {
-  const { rollouts, procedures } = settings.efficiency;
-  const base = finished.model(checkpointNames.basePolicy);
-  const scorer = finished.model(checkpointNames.rewardModel);
-  const estimators = procedures.map((procedure) => winRateEstimator(parseProcedure(procedure)));
-  const divergence = klOf ?? ((sequences) => policy.tokenKl(base, sequences, sampling.temperature).map(sumOf));
-  const seed = [finished.experiment.seed, 'efficiency', name];
-  const byPrompt = heldOut.map(({ prompt, many }) => {
-    const responses = sampleResponses(policy, prompt, rollouts, { seed, sampling });
-    const rewards = scoreResponses(scorer, prompt.tokens, responses);
-    const sequences = responses.map((responseTokens) => ({ promptTokens: prompt.tokens, responseTokens }));
-    return {
-      kl: meanOf(inBatches(sequences, divergence)),
-      winRates: estimators.map((estimate) => estimate(rewards, many.rewards)),
-    };
-  });
-  return {
-    kls: byPrompt.map(({ kl }) => kl),
-    winRates: procedures.map((_, index) => byPrompt.map(({ winRates }) => winRates[index])),
-  };
-}
-
-/** The base policy with a multiple of a bias, at which its KL is the one that is wanted. */
-function biasedPolicy(ablation, bias, wantedKl) {
-  const base = ablation.finished.model(checkpointNames.basePolicy);
-  const { sampling } = ablation.finished.experiment;
-  const { rounds, tolerance } = ablation.settings.efficiency.bias;
-  let eta = 1;
-  for (let round = 1; ; round++) {
-    const logitBias = bias.map((weight) => eta * weight);
-    const klOf = (sequences) =>
-      base.logDistributions(sequences, sampling.temperature).map((own) => biasKl(own, logitBias));
-    const found = measured(ablation, base, 'logit bias', { ...sampling, logitBias }, klOf);
-    const kl = meanOf(found.kls);
-    if (round === rounds || Math.abs(kl / wantedKl - 1) <= tolerance) return { eta, ...found };
-    // To second order, the KL goes with the square of the bias.
-    eta *= Math.sqrt(wantedKl / kl);
-  }
 }
 
 function averaged(policies) {

@@ -4,6 +4,7 @@ import { measureDrift } from './drift.mjs';
 import { efficiencyRuns, measureEfficiency } from './efficiency.mjs';
 import { measureFiniteKBias } from './finite-k-bias.mjs';
 import { heldOutRollouts } from './held-out-rollouts.mjs';
+import { measureLogitBias } from './logit-bias.mjs';
 
 /**
  * What an ablation is measured on.
@@ -21,6 +22,7 @@ export const ablations = {
   'calibrated-reward-model': measureCalibratedRewardModel,
   drift: measureDrift,
   efficiency: measureEfficiency,
+  'logit-bias': measureLogitBias,
 };
 
 /**

@@ -50,6 +50,14 @@ const settings = {
     procedures: ['standard', 'bon:2'],
     bias: { rounds: 4, tolerance: 0.05 },
   },
+  logitBias: {
+    kls: [0.5],
+    transformations: ['exp:-5'],
+    ridge: 5,
+    rollouts: 24,
+    procedures: ['standard', 'won:2'],
+    bias: { rounds: 5, tolerance: 0.02 },
+  },
 };
 
 const place = mkdtempSync(join(tmpdir(), 'ablations-'));
@@ -178,6 +186,22 @@ describe('the ablations of a tiny experiment', () => {
     expect(noise.correlation_of_endless_mean.mean).toBeGreaterThan(noise.correlation_of_mean.mean);
     expect(noise.rest_in_common.mean).toBeGreaterThan(-1);
     expect(noise.rest_in_common.mean).toBeLessThan(1);
+  });
+
+  it('compare transformations at one KL by biases that win more often than the base policy', () => {
+    const { rows } = results['logit-bias'];
+    expect(rows.map(({ transformation }) => transformation)).toEqual(['identity', 'exp:-5']);
+    for (const { kl, procedures } of rows) {
+      expect(Math.abs(kl / 0.5 - 1)).toBeLessThan(0.05);
+      expect(procedures.map(({ procedure }) => procedure)).toEqual(['standard', 'won:2']);
+      for (const { win_rate, efficiency } of procedures) {
+        expect(win_rate.low).toBeGreaterThan(0.5);
+        expect(efficiency.high).toBeLessThan(1);
+      }
+    }
+    const [identity, other] = rows.map(({ procedures }) => procedures[0]);
+    expect(identity.above_baseline).toEqual({ mean: 0, low: 0, high: 0 });
+    expect(other.above_baseline.mean).toBeCloseTo(other.win_rate.mean - identity.win_rate.mean, 10);
   });
 
   it.each(Object.keys(ablations))('are told: %s', (name) => {

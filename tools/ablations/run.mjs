@@ -20,6 +20,7 @@ rollouts, prompts, and policies. Nothing is written to it. Build first: npm run 
   calibrated-reward-model   a model that predicts calibrated rewards, so that a new prompt needs no references
   drift                     online recalibration beside offline, when reward model, reference policy or prompts change
   efficiency                where the efficiency of trained policies goes: of the runs of ppo/identity at the lowest target KL
+  logit-bias                transformations compared without training: by the base policy with a logit bias for each
 
 All take about ten minutes on one core.
 

@@ -40,4 +40,13 @@ export const settings = {
     /** Measurements at most until the bias has the KL of the runs, and how far from it, relatively, it may be. */
     bias: { rounds: 5, tolerance: 0.02 },
   },
+  logitBias: {
+    kls: [0.5, 1],
+    /** Beside the identity. */
+    transformations: ['log', 'exp:5', 'exp:10', 'exp:-5'],
+    ridge: 5,
+    rollouts: 64,
+    procedures: ['standard', 'bon:4', 'won:4'],
+    bias: { rounds: 6, tolerance: 0.005 },
+  },
 };

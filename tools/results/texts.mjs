@@ -14,7 +14,8 @@ compare a prompt's rollouts with each other, and take half the time; DPO, IPO an
 **Not as in the paper**, so far: aligning for best-of-4 with \`exp:10\` is level with the identity in best-of-4, not ahead. In best-of-8 it is ahead by
 0.8 points (0.0 to 1.6) at a KL of 0.5, 0.5 (−0.3 to 1.2) at 1 and −0.6 (−1.2 to 0.1) at 2, behind in best-of-2 and for one sample, as it should be. Its
 exact optimum is 7 points ahead in best-of-4 at a KL of 0.5, but training takes no method as far as its optimum, and this one least far: its rewards
-are nearly all alike but for the best few rollouts of a prompt. For worst-of-4 \`exp:-5\`, \`log\` and the identity cannot be told apart at 0.5 and 1; at 2,
+are nearly all alike but for the best few rollouts of a prompt. [Without training](ablations.md#transformations-without-training), by a regression on
+reference rollouts alone, transformations are ahead in what they are for. For worst-of-4 \`exp:-5\`, \`log\` and the identity cannot be told apart at 0.5 and 1; at 2,
 \`exp:-5\` is behind \`log\` by 2.4 points (0.9 to 3.8).
 
 Calibration changes nothing against the raw reward here: within a prompt, the raw rewards of this reward model have nearly the same spread on every
