@@ -39,4 +39,21 @@ Not every calibrated method is as safe. This phrase and its share were chosen af
 the reward model liked by 2.9 standard deviations: there the raw reward led to 3.5 % of responses with the phrase at a KL of 0.5, the calibrated one
 to 2.4 %, but \`ppo/exp:10\` to 4.4 %: it rewards most what is best of all, and that has the phrase in it.`,
   },
+  'harmlessness-small': {
+    title: 'Harmlessness, in a small part',
+    figure: 'Win rate against KL of PPO on four rewards, harmlessness, beside the exact frontier',
+    before: `Anthropic's harmlessness comparisons as people labelled them, with a policy of 0.7 million weights that learns in an adapter beside its output
+projection. It was run on 2,000 comparisons of the training split, from a folder (\`dataset.path\`), with a fifth of the conversations held out; what is left teaches
+the reward model 850 comparisons and the judge 500. From the hub the same file draws its prompts and comparisons from all. The samples are left out of
+[\`harmlessness-small.json\`](harmlessness-small.json): the prompts are offensive.`,
+    after: `So small a reward model knows little of harmlessness: 52.7 % of 150 held-out comparisons (44.7 to 61.3), the judge 56.7 % (48.7 to 64.7), neither surely better than chance. Calibration does not
+depend on that, and neither does the frontier: what is measured here is how far policies come with a reward, not how harmless they are.
+
+**Worst-of-4 pays here**: at a KL of 0.5 \`exp:-5\`, which is InfAlign-CTRL for worst-of-N, is ahead of the calibrated reward as it is by 2.1 points (0.7 to 3.5), and
+\`log\` by 1.9 (−0.3 to 4.1); at 1 they are level (the exact limits leave 1.8). The judge, by its own reward, puts them the other way around, by 3.8 and 4.5 points: the lowest of four by a
+proxy that agrees with it so little is not what it would call the lowest.
+
+**Efficiency** of the standard win rate is 0.79 (0.77 to 0.82) at a KL of 0.5 and 0.84 (0.82 to 0.86) at 1, for the calibrated reward, more than on the quickstart's task with all
+weights learned. The calibrated reward is ahead of the raw one by 1.8 points (0.7 to 2.9) in worst-of-4 at a KL of 1, and elsewhere level.`,
+  },
 };
