@@ -101,7 +101,7 @@ sum over tokens, without noise of training.`,
     after: `**Where nothing is trained, transformations do what they are for.** In best-of-4, \`exp:5\` is ahead of the identity by 1.9 points (0.4 to 3.4) at a KL of 0.5 and
 by 1.5 (0.4 to 2.6) at 1, and of \`log\`, which is also vBoN, by 4.4 and 3.6. In worst-of-4, \`exp:-5\` is ahead of the identity by 1.6 (−0.5 to 3.6) and 4.7 (2.8 to 6.7),
 and \`log\` by 1.5 (−0.8 to 3.8) and 3.0 (1.0 to 5.1). For one sample, none is ahead. So the order is that of the paper. The trained policies of
-[methods](README.md) do not show it: 39 % of what they change is no sum over tokens and hardly goes with C, as the section before tells.
+[methods](README.md) do not show it, those in adapters do: of the former, 39 % of what they change is no sum over tokens and hardly goes with C, as the section before tells.
 
 The leads are a quarter of those of exact optima (7.4 and 6.4 points in best-of-4): with a sum over tokens a policy cannot want more, or less, of the best when it is
 half way there.
