@@ -34,11 +34,12 @@ How efficiency was raised, from about 0.4 for one sample, and what did not raise
     before: `The task of the methods above, with the same models, prompts, references and number of rollouts, and policies that learn in an adapter of rank 32 beside the
 output projection in place of all their weights ([decision 18](../decisions/0018-adapters-beside-the-output-projection.md)). They have fewer ways to change by chance.`,
     after: `**Here transformations are ahead in what they are for, as in the paper.** In worst-of-4, InfAlign-CTRL (\`exp:-5\`) is ahead of the calibrated reward as it is by 3.5 points
-(2.4 to 4.6), and of the raw reward by 4.6 (2.9 to 6.4). In best-of-4, \`exp:5\` is ahead of the calibrated reward by 1.0 (0.0 to 1.9) and of the raw one by 1.1 (0.3 to
-1.9). The judge has the same order: by 1.1 (−0.1 to 2.4), 1.5 (−0.6 to 3.6), 0.8 (−0.1 to 1.7) and 1.2 (0.4 to 2.0). With all weights learned, above, none of this shows.
+(2.4 to 4.6), of the raw reward by 4.6 (2.9 to 6.4), and of \`log\` (vBoN), which the exact limits leave 2.1 behind, by 1.1 (−1.1 to 3.3). In best-of-4, \`exp:5\` is ahead of the
+calibrated reward by 1.0 (0.0 to 1.9), of the raw one by 1.1 (0.3 to 1.9) and of \`log\` by 3.1 (1.7 to 4.5). The judge agrees but for worst-of-4 against \`log\`: 1.1 (−0.1 to 2.4), 1.5 (−0.6 to
+3.6), −0.1 (−1.9 to 1.6); 0.8 (−0.1 to 1.7), 1.2 (0.4 to 2.0), 3.3 (1.7 to 5.0). With all weights learned, above, little of this shows.
 
-Efficiency is 0.76 (0.73 to 0.80) for one sample, by the calibrated reward, and 0.86 (0.83 to 0.89) in best-of-4, by \`exp:5\`, where it was 0.71 and 0.80. Other methods than PPO on these four
-rewards, \`log\` among them, have not been run in adapters, nor other KLs.`,
+Efficiency is 0.76 (0.73 to 0.80) for one sample, by the calibrated reward, and 0.86 (0.83 to 0.89) in best-of-4, by \`exp:5\`, where it was 0.71 and 0.80. Other methods than PPO on these five
+rewards have not been run in adapters, nor other KLs.`,
   },
   'planted-phrase': {
     title: 'A reward that can be hacked',
