@@ -90,6 +90,7 @@ export function sumsOfTokens(responses, weights) {
   return withoutMean(responses.map((response) => Array.from(response).reduce((sum, token) => sum + weights[token], 0)));
 }
 
+/** @param {readonly number[]} values at least one */
 export function withoutMean(values) {
   const mean = meanOf(values);
   return values.map((value) => value - mean);

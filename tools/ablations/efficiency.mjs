@@ -1,7 +1,7 @@
 import { calibrateReward, InputError, sortedReferences } from '@infalign/core';
 import { checkpointNames } from '@infalign/pipeline';
 import { fitAdditiveReward, missedByTokens, sumsOfTokens, withoutMean } from './additive-reward.mjs';
-import { meanOf, meanOver, statisticOver } from './interval.mjs';
+import { meanOf, meanOver, statisticOver, sumOf } from './interval.mjs';
 import { biasedPolicy, efficiencyOver, measuredPolicy } from './measured-policy.mjs';
 import { sampleContinuations, scoreResponses } from './rollouts.mjs';
 import { trueCalibration } from './true-calibration.mjs';
@@ -27,6 +27,7 @@ export async function measureEfficiency({ finished, settings, heldOut }) {
   const runs = efficiencyRuns(finished);
   const known = await finished.trainingReferences();
   const additive = fitAdditive(ablation, known);
+  const seen = ablation.heldOut.map((own) => levelsAndRatios(finished, runs, own));
   return {
     prompts: ablation.heldOut.length,
     method,
@@ -34,8 +35,8 @@ export async function measureEfficiency({ finished, settings, heldOut }) {
     runs: runs.map(({ name }) => name),
     prefixes: measurePrefixes(ablation, runs),
     additive: additive.result,
-    sums: measureSums(ablation, runs, known),
-    noise: measureNoise(ablation, runs),
+    sums: measureSums(ablation, runs, known, seen),
+    noise: measureNoise(ablation, runs, seen),
     policies: measurePolicies(ablation, runs, additive.bias),
   };
 }
@@ -117,7 +118,7 @@ export function fitAdditive({ finished, settings, heldOut }, known) {
     bias: weights.map((weight) => weight / deviation),
     result: {
       training_prompts: known.length,
-      training_rollouts: known.reduce((sum, { rewards }) => sum + rewards.length, 0),
+      training_rollouts: sumOf(known.map(({ rewards }) => rewards.length)),
       explained: statisticOver(
         squares,
         (drawn) => 1 - sumOf(drawn.map(({ missed }) => missed)) / sumOf(drawn.map(({ all }) => all)),
@@ -128,9 +129,8 @@ export function fitAdditive({ finished, settings, heldOut }, known) {
 }
 
 /** How the policies' log-ratios to the base policy go with the calibrated reward, and what the seeds have in common beside it. */
-export function measureNoise({ finished, settings, heldOut }, runs) {
+export function measureNoise({ finished, settings }, runs, byPrompt) {
   const { bins } = settings.efficiency;
-  const byPrompt = heldOut.map((own) => levelsAndRatios(finished, runs, own));
   const all = joined(byPrompt, runs.length);
   const rest = all.ratios.map((ratios) => withoutLevel(ratios, all.levels, bins));
   let start = 0;
@@ -166,7 +166,7 @@ export function measureNoise({ finished, settings, heldOut }, runs) {
  * How much of the policies' log-ratios is a sum over tokens, as weights of tokens tell it that are fitted to log-ratios of training
  * prompts; and how the sum, and what is left beside it, go with the calibrated reward.
  */
-export function measureSums({ finished, settings, heldOut }, runs, known) {
+export function measureSums({ finished, settings }, runs, known, seen) {
   const { ridge } = settings.efficiency;
   const { vocabSize: vocabulary } = finished.model(checkpointNames.basePolicy).config;
   const learned = known.map(({ promptTokens, responses, rewards }) => {
@@ -177,10 +177,6 @@ export function measureSums({ finished, settings, heldOut }, runs, known) {
       ratios: logRatios(finished, runs, promptTokens, responses),
     };
   });
-  const seen = heldOut.map((own) => ({
-    responses: own.calibrated.responses,
-    ...levelsAndRatios(finished, runs, own),
-  }));
   /** Of values that a prompt has, one a response: what stands in a row. */
   const partsOf = (valuesOf) => {
     const fitted = learned.map((own) => ({ responses: own.responses, rewards: valuesOf(own) }));
@@ -223,9 +219,10 @@ export function measureSums({ finished, settings, heldOut }, runs, known) {
   };
 }
 
-/** Of fresh rollouts of the base policy: their calibrated rewards, and every policy's log-ratios. */
+/** Fresh rollouts of the base policy, their calibrated rewards, and every policy's log-ratios. */
 function levelsAndRatios(finished, runs, { prompt, calibrated, many }) {
   return {
+    responses: calibrated.responses,
     levels: trueCalibration(calibrated.rewards, many.rewards).map(({ value }) => value),
     ratios: logRatios(finished, runs, prompt.tokens, calibrated.responses),
   };
@@ -313,8 +310,4 @@ function meanOfModels(models) {
     { shape, data: data.map((_, index) => meanOf(models.map((model) => model.weights.get(name).data[index]))) },
   ]);
   return { config: models[0].config, weights: new Map(weights) };
-}
-
-function sumOf(values) {
-  return values.reduce((sum, value) => sum + value, 0);
 }

@@ -46,7 +46,12 @@ export function statisticOver(byPrompt, statistic, seed) {
 
 /** @param {ArrayLike<number>} values at least one */
 export function meanOf(values) {
+  return sumOf(values) / values.length;
+}
+
+/** @param {ArrayLike<number>} values */
+export function sumOf(values) {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i];
-  return sum / values.length;
+  return sum;
 }

@@ -1,7 +1,7 @@
 import { calibrateReward, parseTransformation, sortedReferences, transformEstimate } from '@infalign/core';
 import { checkpointNames } from '@infalign/pipeline';
 import { fitAdditiveReward } from './additive-reward.mjs';
-import { meanOf, meanOver } from './interval.mjs';
+import { meanOf, meanOver, sumOf } from './interval.mjs';
 import { biasedPolicy, efficiencyOver } from './measured-policy.mjs';
 
 /** What the others are compared with. */
@@ -56,7 +56,7 @@ export async function measureLogitBias({ finished, settings, heldOut }) {
     prompts: heldOut.length,
     rollouts_per_prompt: settings.logitBias.rollouts,
     training_prompts: known.length,
-    training_rollouts: known.reduce((sum, { rewards }) => sum + rewards.length, 0),
+    training_rollouts: sumOf(known.map(({ rewards }) => rewards.length)),
     rows,
   };
 }

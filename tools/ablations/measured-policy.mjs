@@ -1,7 +1,7 @@
 import { frontierCurve, parseProcedure, winRateEstimator } from '@infalign/core';
 import { checkpointNames } from '@infalign/pipeline';
 import { biasKl } from './additive-reward.mjs';
-import { meanOf, statisticOver } from './interval.mjs';
+import { meanOf, statisticOver, sumOf } from './interval.mjs';
 import { inBatches, sampleResponses, scoreResponses } from './rollouts.mjs';
 
 /**
@@ -87,8 +87,4 @@ export function efficiencyOver(procedure, byPrompt, seed) {
       (meanOf(drawn.map(({ winRate }) => winRate)) - 0.5) / (frontier(meanOf(drawn.map(({ kl }) => kl))) - 0.5),
     seed,
   );
-}
-
-function sumOf(values) {
-  return values.reduce((sum, value) => sum + value, 0);
 }

@@ -25,7 +25,7 @@ export interface LanguageModelLog {
   pending: number[];
 }
 
-export type LanguageModelTraining = NonNullable<Experiment['model']['training']>;
+type LanguageModelTraining = NonNullable<Experiment['model']['training']>;
 
 /** Points of each curve. */
 const points = 20;

@@ -68,13 +68,12 @@ function nodeAt(schema: z.ZodType, path: readonly PropertyKey[], valueAt: ValueA
     const options: readonly SchemaNode[] | undefined = node.oneOf;
     if (options !== undefined) {
       const agrees = (option: SchemaNode) =>
-        Object.entries(option.properties ?? {}).every(
-          ([key, property]) =>
-            property.const === undefined ||
-            property.const === valueAt([...path.slice(0, depth), key]) ||
-            // A kind that needs not be written.
-            (valueAt([...path.slice(0, depth), key]) === undefined && !option.required?.includes(key)),
-        );
+        Object.entries(option.properties ?? {}).every(([key, property]) => {
+          if (property.const === undefined) return true;
+          const written = valueAt([...path.slice(0, depth), key]);
+          // A kind that needs not be written is what a map without one has.
+          return written === undefined ? !option.required?.includes(key) : written === property.const;
+        });
       const chosen: SchemaNode | undefined = options.find(agrees);
       const key = path[depth];
       if (chosen !== undefined) node = chosen;
