@@ -105,6 +105,12 @@ describe.skipIf(!availability.ok)('services on one machine', { timeout: 600_000 
     const again = await infalign('up', '--folder', up);
     expect(again.code).toBe(1);
     expect(again.stderr).toContain('are up already');
+    // Any port from 32768 may be that of an outgoing connection when a service wants to listen there (Linux).
+    const { processes } = JSON.parse(started.stdout) as { processes: { address: string; replica: number }[] };
+    const ports = processes
+      .filter(({ replica }) => replica === 1)
+      .map(({ address }) => Number(address.split(':').at(-1)));
+    expect(Math.max(...ports)).toBeLessThan(32_768);
   });
 
   it('give an experiment the same results as one process, byte for byte, with two samplers and two scorers', async () => {

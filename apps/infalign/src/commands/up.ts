@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
-import { copyFileSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { copyFileSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InputError } from '@infalign/core';
@@ -25,8 +25,11 @@ interface UpOptions {
   json?: boolean;
 }
 
-/** The port of the first service; the others have those after it. */
-const firstPort = 50_051;
+/**
+ * The port of the first service; the others have those after it. It is below the ports that operating systems give to
+ * outgoing connections (Linux: from 32768), any of which may be taken while a service starts or is started anew.
+ */
+const firstPort = 25_051;
 
 /** How long services may take until all of them listen. */
 const patienceMs = 120_000;
@@ -146,25 +149,22 @@ async function startBroker(folder: string): Promise<string[]> {
   return [...cluster.brokers.plaintext];
 }
 
-/** The usual ports of the services that are free, and others in place of those that are taken. */
+/** A port for each service: the usual ones, or the next that are free. */
 async function portsToListenOn(): Promise<Record<string, number>> {
   const ports: Record<string, number> = {};
-  for (const [index, title] of serviceTitles.entries()) {
-    const usual = firstPort + index;
-    ports[title.replace('-', '_')] = (await freePort(usual)) ?? (await freePort(0))!;
+  let port = firstPort;
+  for (const title of serviceTitles) {
+    while (!(await isFree(port))) port++;
+    ports[title.replace('-', '_')] = port++;
   }
   return ports;
 }
 
-/** @returns the port, or whichever was free for 0; nothing if it is taken */
-function freePort(port: number): Promise<number | undefined> {
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(undefined));
-    server.listen(port, '127.0.0.1', () => {
-      const { port: bound } = server.address() as AddressInfo;
-      server.close(() => resolve(bound));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 
@@ -206,9 +206,9 @@ async function untilListening(folder: string, supervisor: number, wanted: number
     const failing = started?.processes.find(({ restarts }) => restarts >= 3);
     if (failing) {
       process.kill(supervisor, 'SIGTERM');
-      throw new InputError(
-        `${failing.title} ends again and again: see ${join(folder, `${failing.title}-${failing.replica}.log`)}`,
-      );
+      const log = join(folder, `${failing.title}-${failing.replica}.log`);
+      const lastWords = readFileSync(log, 'utf8').trim().split('\n').at(-1)!;
+      throw new InputError(`${failing.title} ends again and again: ${lastWords} (its log: ${log})`);
     }
     if (!isAlive(supervisor)) {
       throw new InputError(`the services could not be started: see ${join(folder, 'supervisor.log')}`);
