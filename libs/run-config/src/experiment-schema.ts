@@ -119,7 +119,10 @@ export const experimentSchema = z
       }),
     )
       .default(['standard', 'bon:4', 'won:4'])
-      .describe('Inference-time procedures that win rates are measured under.'),
+      .describe(
+        'Inference-time procedures that win rates are measured under. A finished experiment is measured under others by --resume, ' +
+          'without a step done again.',
+      ),
     ppo: ppo
       .prefault({})
       .describe(

@@ -397,11 +397,20 @@ describe('experimentHash', () => {
     expect(hash(more)).toBe(hash(minimal));
   });
 
-  it('changes with every setting but the number of processes', () => {
-    const hashes = ['', 'seed: 2', 'ppo: {learning_rate: 2e-4}', 'machine: {threads: 2}', 'sampling: {top_k: 5}'].map(
-      (line) => hash(`${minimal}${line}\n`),
-    );
-    expect(new Set(hashes).size).toBe(5);
-    expect(hash(`${minimal}machine: {processes: 7}\n`)).toBe(hash(minimal));
+  it('changes with every setting that a run depends on', () => {
+    const lines = [
+      '',
+      'seed: 2',
+      'ppo: {learning_rate: 2e-4}',
+      'machine: {threads: 2}',
+      'sampling: {top_k: 5}',
+      'evaluation: {samples: 32}',
+    ];
+    expect(new Set(lines.map((line) => hash(`${minimal}${line}\n`))).size).toBe(6);
+  });
+
+  it('is the same however many processes there are, and whatever is read off the samples in the end', () => {
+    const others = ['machine: {processes: 7}', 'procedures: [bon:8]', 'evaluation: {bootstrap_resamples: 100}'];
+    for (const line of others) expect(hash(`${minimal}${line}\n`), line).toBe(hash(minimal));
   });
 });

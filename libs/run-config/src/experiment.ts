@@ -51,11 +51,18 @@ function canonicalJson(value: unknown): string {
 }
 
 /**
- * SHA-256 (hexadecimal) of everything in the experiment that one of its runs depends on: all of it but which others there are, and
- * `machine.processes`. Only an experiment with the same hash goes on with what another has done; it may have other runs.
+ * SHA-256 (hexadecimal) of everything in the experiment that one of its runs depends on: all of it but which others there are, what
+ * is read off their samples when all are done, and `machine.processes`. Only an experiment with the same hash goes on with what
+ * another has done; it may have other runs and other procedures.
  */
 export function experimentHash(experiment: Experiment): string {
   // JSON leaves out what is undefined.
-  const settings = { ...experiment, runs: undefined, machine: { threads: experiment.machine.threads } };
+  const settings = {
+    ...experiment,
+    runs: undefined,
+    procedures: undefined,
+    evaluation: { samples: experiment.evaluation.samples },
+    machine: { threads: experiment.machine.threads },
+  };
   return createHash('sha256').update(canonicalJson(settings)).digest('hex');
 }

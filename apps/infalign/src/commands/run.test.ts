@@ -104,7 +104,7 @@ describe('infalign run', () => {
     expect(readdirSync(folder.path('foreign'))).toEqual(['letter.txt']);
   });
 
-  it('goes on with further runs, and does not repeat those that are done', { timeout: 120_000 }, async () => {
+  it('goes on with further runs and procedures, and does not repeat what is done', { timeout: 120_000 }, async () => {
     const out = folder.path('straight');
     const before = JSON.parse(reproducible(out)) as { runs: unknown[] };
     const more = sentiment.replace('["ppo/exp:5"]', '["ppo/exp:5", ppo/identity]');
@@ -115,7 +115,13 @@ describe('infalign run', () => {
     expect(after.runs[0]).toEqual(before.runs[0]);
     mkdirSync(folder.path('two-methods'));
     copyFileSync(join(out, 'results.json'), join(folder.path('two-methods'), 'results.json'));
-    // And with the first alone again: it is all there.
+    // Other procedures are read off the same samples.
+    const measured = sentiment.replace('"bon:4"', '"bon:4", "bon:8"');
+    expect(measured).not.toBe(sentiment);
+    const { code, stderr } = await run([experiment('measured', measured), '--out', out, '--resume']);
+    expect({ code, started: stderr.includes(': started') }).toEqual({ code: 0, started: false });
+    expect((JSON.parse(reproducible(out)) as { procedures: string[] }).procedures).toContain('bon:8');
+    // And as it was in the beginning: it is all there.
     expect(await run([experiment('straight', sentiment), '--out', out, '--resume'])).toMatchObject({ code: 0 });
     expect(JSON.parse(reproducible(out))).toEqual(before);
   });

@@ -24,7 +24,8 @@ export function runCommand(): Command {
 samples reference rollouts, calibrates, and trains a policy by PPO for every transformation and KL strength; then measures
 all of them against the exact frontier. Writes results.json and report.html.
 
-Every step keeps what it has done: a run that was cut off, in whatever way, goes on with --resume to the same results.`,
+Every step keeps what it has done: a run that was cut off, in whatever way, goes on with --resume to the same results. A
+finished one may be given other methods, strengths, seeds and procedures, and does by --resume what is not done yet.`,
     )
     .argument('<experiment>', 'the YAML file; docs/experiment.md describes it')
     .option('--out <folder>', 'where everything is written (default: runs/NAME, NAME as in the file)')
