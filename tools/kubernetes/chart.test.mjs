@@ -230,7 +230,9 @@ describe.each(Object.entries(valuesFiles))('the chart with %s values', (name, fi
 
 describe('docs/kubernetes.md', () => {
   const page = readFileSync(join(root, 'docs', 'kubernetes.md'), 'utf8');
-  const examples = [...page.matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, text]) => parse(text));
+  const blocks = [...page.matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, text]) => parse(text));
+  const examples = blocks.filter(({ kind }) => kind === undefined);
+  const [job] = blocks.filter(({ kind }) => kind === 'Job');
 
   it.each(examples)('has values that the chart takes: %j', (values) => {
     expect(renderText(valuesFiles.minimal, values)).toMatchObject({ status: 0, stderr: '' });
@@ -243,6 +245,50 @@ describe('docs/kubernetes.md', () => {
       const row = page.split('\n').find((line) => line.startsWith(`| ${title} `));
       const each = services[inValues(title)].scaling?.recordsPerSecond;
       expect(row).toContain(each === undefined ? 'fixed' : `| ${each} `);
+    }
+  });
+
+  it('has a job for an experiment that finds what the release has for it', () => {
+    const objects = render(valuesFiles.minimal);
+    const pod = podOf(job);
+    const { store, client } = parse(named(objects, 'ConfigMap', 'prod-infalign-client').data['services.yaml']);
+    const { args, env } = pod.containers[0];
+    const paths = args.flatMap((argument) => /^(?:--\w+=)?(\/.*)$/.exec(argument)?.[1] ?? []);
+    expect(paths).toHaveLength(3);
+    for (const path of [...paths, store, ...pathsIn(client), ...env.map(({ value }) => value), '/tmp']) {
+      expect(mountedAt(pod, path), path).toBeDefined();
+    }
+    expect(mountedAt(pod, store).volume.persistentVolumeClaim.claimName).toBe(
+      ofKind(objects, 'PersistentVolumeClaim')[0].metadata.name,
+    );
+    expect(mountedAt(pod, args.at(-2).split('=')[1]).volume.configMap.name).toBe('prod-infalign-client');
+    const service = podOf(named(objects, 'Deployment', 'prod-infalign-ppo-learner')).securityContext;
+    for (const [name, value] of Object.entries(pod.securityContext)) expect(service[name], name).toBe(value);
+    expect(Object.entries(job.spec.template.metadata.labels)).toEqual([['infalign/caller', 'true']]);
+    const checked = run(
+      provisionGoProgram('kubeconform'),
+      [
+        '-strict',
+        '-schema-location',
+        `${provisionResourceDefinitions().schemas}/{{.ResourceKind}}{{.KindSuffix}}.json`,
+      ],
+      { input: JSON.stringify(job) },
+    );
+    expect(checked).toMatchObject({ status: 0, stdout: '' });
+  });
+
+  it.each(Object.values(valuesFiles))('tells where callers mount what their services file names, with %s', (file) => {
+    const places = page.split('## Running an experiment')[1].split('\n## ')[0];
+    const {
+      client,
+      stream,
+      store_cache: cache = [],
+    } = parse(named(render(file), 'ConfigMap', 'prod-infalign-client').data['services.yaml']);
+    for (const path of pathsIn({ client, stream, cache })) {
+      expect(
+        [path, posix.dirname(path)].some((place) => places.includes(`\`${place}\``)),
+        path,
+      ).toBe(true);
     }
   });
 

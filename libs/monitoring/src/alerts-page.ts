@@ -50,4 +50,8 @@ loaded into Grafana.
 
 \`npm run check:monitoring\` has promtool check rules and dashboards, and run a test of each alert that fires and one that does not
 ([\`infra/alerts/tests\`](../infra/alerts/tests)). \`npm run test:alerts\` injects into running services the fault that each alert is for, does
-what its runbook says, and waits until the alert is over.`;
+what its runbook says, and waits until the alert is over.
+
+Runbooks show commands for services of one machine. On Kubernetes they are run in a pod of the command line, as [an experiment](kubernetes.md#running-an-experiment) is,
+with \`--services /etc/infalign/settings/services.yaml\` in \`status\` and \`tail\`; and in place of a process, a Deployment is restarted (\`kubectl rollout restart\`) or
+scaled (\`kubectl scale\`).`;

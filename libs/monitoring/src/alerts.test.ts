@@ -72,13 +72,16 @@ describe('the alerts', () => {
     for (const [, command] of page.matchAll(/^ *\$ (.+)$/gm)) {
       const [program, ...rest] = command!.split(' ');
       if (program === 'npx') {
-        expect(rest[0]).toBe('infalign');
-        expect(existsSync(path(`apps/infalign/src/commands/${rest[1]}.ts`)), command).toBe(true);
-      } else if (program === 'grpcurl') {
+        expect(existsSync(path(`apps/${rest[0]}/bin/${rest[0]}.js`)), command).toBe(true);
+        if (rest[0] === 'infalign') {
+          expect(existsSync(path(`apps/infalign/src/commands/${rest[1]}.ts`)), command).toBe(true);
+        }
+      } else {
+        expect(program, command).toBe('grpcurl');
         const [, service, method] = /infalign\.v1\.(\w+)Service\/(\w+)$/.exec(command!)!;
         const proto = service!.replaceAll(/(?<=.)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
         expect(readFileSync(path(`protos/infalign/v1/${proto}.proto`), 'utf8')).toContain(`rpc ${method}(`);
-      } else expect(existsSync(path(`apps/${program}/bin/${program}.js`)), command).toBe(true);
+      }
     }
   });
 

@@ -42,8 +42,8 @@ finished one may be given other methods, strengths, seeds and procedures, and do
       `
 Examples:
   infalign run experiments/quickstart.yaml
-  infalign run experiments/harmlessness.yaml --out runs/harmlessness --resume
-  infalign up --partitions 1 && infalign run experiments/quickstart.yaml --on services`,
+  infalign run experiments/harmlessness-small.yaml --out runs/harmlessness --resume
+  infalign up --partitions 1 && infalign run experiments/quickstart.yaml --on services --out runs/on-services`,
     )
     .action(runHere);
 }

@@ -132,6 +132,11 @@ describe.skipIf(!availability.ok)('services on one machine', { timeout: 600_000 
     expect(run).toMatchObject({ state: 'finished', iteration: 3 });
     const text = await infalign('status', '--folder', up);
     expect(text.stdout).toContain('No dead letters.');
+    // As where somebody else has started them.
+    const elsewhere = await infalign('status', '--services', services, '--json');
+    expect(elsewhere.code).toBe(0);
+    expect(JSON.parse(elsewhere.stdout)).toEqual({ ...status, processes: undefined });
+    expect((await infalign('status', '--services', services, '--folder', up)).stderr).toContain('cannot be used with');
   });
 
   it('have topics that can be looked at and read into files', async () => {

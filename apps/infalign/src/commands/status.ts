@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { isAlive, startedServices } from '../service-processes.js';
 import { defaultServicesFolder, servicesFileName, servicesOptions } from '../services-options.js';
 import { writeStandardOutput } from '../standard-output.js';
@@ -7,23 +7,35 @@ import { writeStandardOutput } from '../standard-output.js';
 /** `infalign status`: services, runs and what waits. */
 export function statusCommand(): Command {
   return new Command('status')
-    .summary('show the services of this machine, their runs and what waits')
+    .summary('show services, their runs and what waits')
     .description(
       `Shows the processes that infalign up has started, how many records wait for each service, how many could not be used
-(dead letters), and how far the runs are.`,
+(dead letters), and how far the runs are. With --services, all but the processes, of services that run elsewhere.`,
     )
     .option('--folder <folder>', 'as given to infalign up', defaultServicesFolder)
+    .addOption(
+      new Option('--services <file>', 'the services file of services that infalign up has not started').conflicts(
+        'folder',
+      ),
+    )
     .option('--json', 'write one JSON object')
-    .addHelpText('after', '\nExamples:\n  infalign status\n  infalign status --json')
-    .action(async (options: { folder: string; json?: boolean }) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  infalign status\n  infalign status --json\n  infalign status --services /etc/infalign/settings/services.yaml',
+    )
+    .action(async (options: { folder: string; services?: string; json?: boolean }) => {
       const folder = resolve(options.folder);
-      const started = startedServices(folder);
-      const processes = (started?.processes ?? []).map((each) => ({ ...each, alive: isAlive(each.pid) }));
-      const stream = await streamStatus(join(folder, servicesFileName));
-      const status = { processes, ...stream };
+      const processes = options.services === undefined ? processesIn(folder) : undefined;
+      const stream = await streamStatus(options.services ?? join(folder, servicesFileName));
+      const status = { ...(processes && { processes }), ...stream };
       await writeStandardOutput(options.json === true ? `${JSON.stringify(status)}\n` : formatted(status));
-      if (processes.length === 0 || processes.some(({ alive }) => !alive)) process.exitCode = 1;
+      if (processes?.length === 0 || processes?.some(({ alive }) => !alive)) process.exitCode = 1;
     });
+}
+
+function processesIn(folder: string) {
+  const started = startedServices(folder);
+  return (started?.processes ?? []).map((each) => ({ ...each, alive: isAlive(each.pid) }));
 }
 
 async function streamStatus(servicesFile: string) {
@@ -32,19 +44,10 @@ async function streamStatus(servicesFile: string) {
   return await streamOverview(services, logger, credentials);
 }
 
-type Status = Awaited<ReturnType<typeof streamStatus>> & {
-  readonly processes: readonly {
-    readonly title: string;
-    readonly replica: number;
-    readonly pid: number;
-    readonly address?: string;
-    readonly restarts: number;
-    readonly alive: boolean;
-  }[];
-};
+type Status = Awaited<ReturnType<typeof streamStatus>> & { readonly processes?: ReturnType<typeof processesIn> };
 
 function formatted({ processes, lag, deadLetters, runs }: Status): string {
-  const services = processes.map(
+  const services = processes?.map(
     ({ title, replica, address, pid, restarts, alive }) =>
       `${alive ? '✓' : '✗'} ${`${title} ${replica}`.padEnd(18)} ${address ?? 'not listening'} (process ${pid}` +
       `${restarts > 0 ? `, started anew ${restarts} times` : ''})\n`,
@@ -56,7 +59,7 @@ function formatted({ processes, lag, deadLetters, runs }: Status): string {
       `  ${runId}: ${state}${iterations > 0 ? `, ${iteration} of ${iterations} iterations` : ''}\n`,
   );
   return [
-    processes.length === 0 ? 'No services are up.\n' : services.join(''),
+    ...(services?.length === 0 ? ['No services are up.\n'] : (services ?? [])),
     'Records that wait:\n',
     ...waiting,
     deadLetters.length === 0 ? 'No dead letters.\n' : 'Dead letters:\n',
