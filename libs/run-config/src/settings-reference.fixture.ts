@@ -19,17 +19,22 @@ function isMap(node: SchemaNode): boolean {
   return node.properties !== undefined || node.oneOf !== undefined;
 }
 
-/** A map's own fields, and the maps within it after it. */
-function section(path: string, node: SchemaNode): string[] {
+/**
+ * A map's own fields, and the maps within it after it.
+ *
+ * @param within the kind that the map around it has, where that has kinds
+ */
+function section(path: string, node: SchemaNode, within = ''): string[] {
   const options = node.oneOf ?? [node];
-  const lines = [`## \`${path}\``, node.description ?? ''];
+  const lines = [`## \`${path}\`${within}`, node.description ?? ''];
   for (const option of options) {
     const fields = Object.entries(option.properties ?? {});
     const kind = option.properties?.['kind'];
     if (kind !== undefined) lines.push(`### \`${path}: { kind: ${kind.const} }\``, kind.description ?? '');
     const own = fields.filter(([name, field]) => !isMap(field) && !(kind !== undefined && name === 'kind'));
     if (own.length > 0) lines.push(table(own.map(([name, field]) => row(name, field, option.required))));
-    for (const [name, field] of fields) if (isMap(field)) lines.push(...section(`${path}.${name}`, field));
+    const around = kind === undefined ? '' : ` of kind ${kind.const}`;
+    for (const [name, field] of fields) if (isMap(field)) lines.push(...section(`${path}.${name}`, field, around));
   }
   return lines;
 }
