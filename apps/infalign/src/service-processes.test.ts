@@ -1,7 +1,16 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { serviceNodeOptions, serviceProgram, serviceTitles } from './service-processes.js';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { processIdentity } from '@infalign/checkpoint';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { newTestFolder, startInfalign } from './program.fixture.js';
+import {
+  keepStartedServices,
+  serviceNodeOptions,
+  serviceProgram,
+  serviceTitles,
+  startedServicesFile,
+} from './service-processes.js';
 
 describe("the heap of a service's process", () => {
   const mebibyte = 2 ** 20;
@@ -43,4 +52,52 @@ describe("the heap of a service's process", () => {
 it.each(serviceTitles)('the program of the %s, started by its name, is started the same way', (title) => {
   const [firstLine] = readFileSync(serviceProgram(title), 'utf8').split('\n');
   expect(firstLine).toBe(`#!/usr/bin/env -S node ${serviceNodeOptions.join(' ')}`);
+});
+
+describe('a process that has the number of one that infalign up has started', () => {
+  let folder: ReturnType<typeof newTestFolder>;
+  let child: ChildProcess;
+  let ended: Promise<unknown>;
+  beforeEach(() => {
+    folder = newTestFolder();
+    child = spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1000)']);
+    ended = once(child, 'exit');
+  });
+  afterEach(async () => {
+    child.kill('SIGKILL');
+    await ended;
+    folder.remove();
+  });
+  const keep = (started: string | undefined) => {
+    const identity = { pid: child.pid!, ...(started !== undefined && { started }) };
+    keepStartedServices(folder.path(''), {
+      supervisor: identity,
+      processes: [{ title: 'evaluator', replica: 1, restarts: 0, ...identity }],
+    });
+  };
+  const infalign = (...args: string[]) =>
+    startInfalign([...args, '--folder', folder.path('')], folder.temporaryFolder).ended;
+
+  it.skipIf(process.platform !== 'linux')(
+    'is not ended by infalign down, nor taken for it by infalign up',
+    async () => {
+      keep('before the machine was restarted');
+      expect((await infalign('up', '--config', folder.path('nowhere.yaml'))).stderr).toContain('nowhere.yaml');
+      keep('before the machine was restarted');
+      expect(await infalign('down')).toMatchObject({ code: 0, stderr: '' });
+      expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+      expect(existsSync(startedServicesFile(folder.path('')))).toBe(false);
+    },
+  );
+
+  it.each([
+    ['and started when it did', () => processIdentity(child.pid!).started],
+    ['and of which nothing more is known', () => undefined],
+  ])('%s, is it', async (_, started) => {
+    keep(started());
+    expect((await infalign('up')).stderr).toContain('are up already');
+    expect(await infalign('down')).toMatchObject({ code: 0, stderr: '' });
+    await ended;
+    expect(child.signalCode).toBe('SIGTERM');
+  });
 });

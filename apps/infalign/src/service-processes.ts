@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { writeFileAtomically } from '@infalign/checkpoint';
+import { writeFileAtomically, type ProcessIdentity } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 
 /** The services, in the order in which rollouts meet them. */
@@ -9,11 +9,10 @@ export const serviceTitles = ['policy-sampler', 'reward-scorer', 'calibrator', '
 export type ServiceTitle = (typeof serviceTitles)[number];
 
 /** One process of a service. */
-export interface ServiceProcess {
+export interface ServiceProcess extends ProcessIdentity {
   readonly title: ServiceTitle;
   /** Counted from 1: several of a service share its work. */
   readonly replica: number;
-  readonly pid: number;
   /** Where it is called; missing until it listens. */
   readonly address?: string;
   /** How often it was started anew. */
@@ -23,7 +22,7 @@ export interface ServiceProcess {
 /** What `infalign up` has started. */
 export interface StartedServices {
   /** The process that starts services anew when they end. */
-  readonly supervisor: number;
+  readonly supervisor: ProcessIdentity;
   /** Where the programs are that it starts. */
   readonly installation?: string;
   /** Folder of the development broker, where one was started with them. */
@@ -38,7 +37,12 @@ export function startedServices(folder: string): StartedServices | undefined {
   const file = join(folder, stateName);
   if (!existsSync(file)) return undefined;
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as StartedServices;
+    const started = JSON.parse(readFileSync(file, 'utf8')) as StartedServices & {
+      supervisor: ProcessIdentity | number;
+    };
+    const { supervisor } = started;
+    // A supervisor of version 0.1.0 that still runs writes its number alone.
+    return { ...started, supervisor: typeof supervisor === 'number' ? { pid: supervisor } : supervisor };
   } catch {
     throw new InputError(`${file}: is damaged. End what it was about by hand, and delete it.`);
   }
@@ -70,6 +74,25 @@ export const installation = fileURLToPath(new URL('../..', import.meta.url));
 /** The program of a service. */
 export function serviceProgram(title: ServiceTitle): string {
   return join(installation, title, 'bin', `${title}.js`);
+}
+
+/**
+ * Sends a signal to a process that was started with a folder; nothing if it has ended.
+ *
+ * @throws InputError if the process is another user's
+ */
+export function signalProcess(folder: string, { pid }: ProcessIdentity, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ESRCH') return;
+    if (code !== 'EPERM') throw error;
+    throw new InputError(
+      `process ${pid} is another user's. End the services as that user; or, if it is none of them, delete ` +
+        `${startedServicesFile(folder)}.`,
+    );
+  }
 }
 
 /** Whether a process of that number is there. */

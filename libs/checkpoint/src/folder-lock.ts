@@ -1,5 +1,6 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { InputError } from '@infalign/core';
+import { isAlive, processIdentity, readIfThere, type ProcessIdentity } from './process-identity.js';
 
 /**
  * Takes a lock file for this process: of all processes of this machine, one holds it at a time. What a dead process left
@@ -11,7 +12,7 @@ import { InputError } from '@infalign/core';
  * @throws InputError naming the process, if a living one holds the lock, this one included
  */
 export function acquireLock(file: string, what: string): () => void {
-  const own = JSON.stringify(identity(process.pid));
+  const own = JSON.stringify(processIdentity(process.pid));
   const draft = `${file}.${process.pid}`;
   writeFileSync(draft, own);
   try {
@@ -35,34 +36,13 @@ export function acquireLock(file: string, what: string): () => void {
   };
 }
 
-interface ProcessIdentity {
-  pid: number;
-  /** When the process started, as Linux counts it; tells it from a later one of the same number. Empty elsewhere. */
-  started: string;
-}
-
-function identity(pid: number): ProcessIdentity {
-  const status = readIfThere(`/proc/${pid}/stat`) ?? '';
-  // The second field is a name in parentheses that may hold spaces; the start is the 22nd field.
-  return { pid, started: status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? '' };
-}
-
 function parseIdentity(text: string): ProcessIdentity | undefined {
   try {
     const { pid, started } = JSON.parse(text) as Partial<ProcessIdentity>;
-    return typeof pid === 'number' && typeof started === 'string' ? { pid, started } : undefined;
+    return typeof pid === 'number' ? { pid, ...(typeof started === 'string' && { started }) } : undefined;
   } catch {
     return undefined;
   }
-}
-
-function isAlive({ pid, started }: ProcessIdentity): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
-  return identity(pid).started === started;
 }
 
 /** Creating a link either succeeds or fails because the lock exists: there is no moment between looking and taking. */
@@ -87,13 +67,4 @@ function takeAway(file: string, held: string): void {
   }
   if (readFileSync(aside, 'utf8') !== held) linked(aside, file);
   rmSync(aside);
-}
-
-function readIfThere(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive } from '@infalign/checkpoint';
 import { Command } from 'commander';
-import { isAlive, startedServices, startedServicesFile } from '../service-processes.js';
+import { signalProcess, startedServices, startedServicesFile } from '../service-processes.js';
 import { defaultServicesFolder } from '../services-options.js';
 import { writeStandardOutput } from '../standard-output.js';
 
@@ -26,12 +27,14 @@ was started, ends last. Records and checkpoints stay, and infalign up goes on wi
         await writeStandardOutput(`${folder}: no services are up.\n`);
         return;
       }
-      if (isAlive(started.supervisor)) process.kill(started.supervisor, 'SIGTERM');
-      else for (const { pid } of started.processes) if (isAlive(pid)) process.kill(pid, 'SIGTERM');
-      const pids = [started.supervisor, ...started.processes.map(({ pid }) => pid)];
+      const { supervisor, processes } = started;
+      for (const each of isAlive(supervisor) ? [supervisor] : processes.filter(isAlive)) {
+        signalProcess(folder, each, 'SIGTERM');
+      }
+      const all = [supervisor, ...processes];
       const end = performance.now() + patienceMs;
-      while (pids.some(isAlive) && performance.now() < end) await sleep(100);
-      for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+      while (all.some(isAlive) && performance.now() < end) await sleep(100);
+      for (const each of all.filter(isAlive)) signalProcess(folder, each, 'SIGKILL');
       if (started.brokerFolder !== undefined) {
         const { stopCluster } = await import('../../../../tools/kafka/index.mjs');
         await stopCluster(started.brokerFolder);

@@ -3,6 +3,7 @@ import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processIdentity } from '@infalign/checkpoint';
 import { Command } from 'commander';
 import {
   installation,
@@ -47,7 +48,7 @@ async function supervise({ folder, replicas, broker }: SuperviseOptions): Promis
   const processes = new Map<string, ServiceProcess>();
   const keep = (): void =>
     keepStartedServices(folder, {
-      supervisor: process.pid,
+      supervisor: processIdentity(process.pid),
       installation,
       ...(broker !== undefined && { brokerFolder: broker }),
       processes: [...processes.values()],
@@ -77,7 +78,7 @@ async function keepRunning(
   for (let restarts = 0; !signal.aborted; restarts++) {
     const startedAt = performance.now();
     const child = startService(title, replica, folder);
-    const known = { title, replica, pid: child.pid!, restarts };
+    const known = { title, replica, ...processIdentity(child.pid!), restarts };
     onChange(known);
     createInterface(child.stdout!).on('line', (line) => {
       const address = /listening on (\S+)$/.exec(line)?.[1];

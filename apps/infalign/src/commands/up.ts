@@ -1,17 +1,12 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
 import { copyFileSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import { Command, Option } from 'commander';
-import {
-  isAlive,
-  serviceTitles,
-  startedServices,
-  startedServicesFile,
-  type ServiceTitle,
-} from '../service-processes.js';
+import { serviceTitles, startedServices, startedServicesFile, type ServiceTitle } from '../service-processes.js';
 import { defaultServicesFolder, servicesFileName } from '../services-options.js';
 import { writeStandardOutput } from '../standard-output.js';
 import { superviseCommandName } from './supervise.js';
@@ -126,7 +121,7 @@ async function up(options: UpOptions): Promise<void> {
   );
   supervisor.unref();
   const wanted = Object.values(options.replicas).reduce((sum, count) => sum + count, 0);
-  const started = await untilListening(folder, supervisor.pid!, wanted);
+  const started = await untilListening(folder, supervisor, wanted);
   await writeStandardOutput(
     options.json === true
       ? `${JSON.stringify({ services: file, ...started })}\n`
@@ -198,19 +193,19 @@ function copyServicesFile(from: string, to: string): void {
   }
 }
 
-async function untilListening(folder: string, supervisor: number, wanted: number) {
+async function untilListening(folder: string, supervisor: ChildProcess, wanted: number) {
   for (const end = performance.now() + patienceMs; performance.now() < end; await sleep(100)) {
     const started = startedServices(folder);
     const listening = started?.processes.filter(({ address }) => address !== undefined).length ?? 0;
     if (started && listening === wanted) return started;
     const failing = started?.processes.find(({ restarts }) => restarts >= 3);
     if (failing) {
-      process.kill(supervisor, 'SIGTERM');
+      supervisor.kill('SIGTERM');
       const log = join(folder, `${failing.title}-${failing.replica}.log`);
       const lastWords = readFileSync(log, 'utf8').trim().split('\n').at(-1)!;
       throw new InputError(`${failing.title} ends again and again: ${lastWords} (its log: ${log})`);
     }
-    if (!isAlive(supervisor)) {
+    if (supervisor.exitCode !== null || supervisor.signalCode !== null) {
       throw new InputError(`the services could not be started: see ${join(folder, 'supervisor.log')}`);
     }
   }

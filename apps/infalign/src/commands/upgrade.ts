@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import { Command } from 'commander';
 import {
   installation,
-  isAlive,
   serviceTitles,
+  signalProcess,
   startedServices,
   type ServiceProcess,
   type ServiceTitle,
@@ -49,7 +50,7 @@ async function upgrade(options: { folder: string }): Promise<void> {
   }
   const processes = [...started.processes].sort((a, b) => order.indexOf(a.title) - order.indexOf(b.title));
   for (const before of processes) {
-    if (isAlive(before.pid)) process.kill(before.pid, 'SIGTERM');
+    if (isAlive(before)) signalProcess(folder, before, 'SIGTERM');
     const { title, replica, address, pid } = await successor(folder, before);
     await writeStandardOutput(`${title} ${replica}: ${address} (process ${pid})\n`);
   }
