@@ -1,7 +1,9 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { processIdentity } from '@infalign/checkpoint';
+import { loadServices } from '@infalign/run-config';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newTestFolder, startInfalign } from './program.fixture.js';
 import {
@@ -99,5 +101,35 @@ describe('a process that has the number of one that infalign up has started', ()
     expect(await infalign('down')).toMatchObject({ code: 0, stderr: '' });
     await ended;
     expect(child.signalCode).toBe('SIGTERM');
+  });
+});
+
+describe('services with a file of the user', () => {
+  let folder: ReturnType<typeof newTestFolder>;
+  beforeEach(() => {
+    folder = newTestFolder();
+  });
+  afterEach(() => folder.remove());
+  // None of a service: nothing has to be there for them.
+  const none = serviceTitles.map((title) => `${title}=0`).join();
+
+  it('find the store and the certificates that it names relative to its own folder', async () => {
+    mkdirSync(folder.path('own'));
+    const own = folder.write(
+      'own/mine.yaml',
+      'stream: {brokers: ["127.0.0.1:1"], tls: {ca_file: tls/ca.pem}}\nstore: ../checkpoints\nstore_cache: cache\n',
+    );
+    const up = folder.path('up');
+    const run = (...args: string[]) => startInfalign(args, folder.temporaryFolder).ended;
+    expect(await run('up', '--config', own, '--folder', up, '--replicas', none)).toMatchObject({ code: 0, stderr: '' });
+    expect(await run('down', '--folder', up)).toMatchObject({ code: 0, stderr: '' });
+    const settings = await loadServices(join(up, 'services.yaml'));
+    expect(settings).toEqual(await loadServices(own));
+    expect(settings.store).toBe(folder.path('checkpoints'));
+
+    const wrong = folder.write('own/wrong.yaml', 'stream: {brokers: []}\n');
+    const refused = await run('up', '--config', wrong, '--folder', up, '--replicas', none);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain(`${wrong}:1:`);
   });
 });

@@ -17,6 +17,18 @@ function convert(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [camelCaseKey(key), convert(item)]));
 }
 
+/** Renames the keys of plain JSON data from `camelCase` (the code) to `snake_case` (the file), at every depth. */
+export function snakeCase(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(snakeCase);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      snakeCase(item),
+    ]),
+  );
+}
+
 /** Renames the keys of plain JSON data from `snake_case` (the file) to `camelCase` (the code), at every depth. */
 export function camelCase<Value>(value: Value): CamelCase<Value> {
   return convert(value) as CamelCase<Value>;

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { camelCase, type CamelCase } from './camel-case.js';
+import { stringify } from 'yaml';
+import { camelCase, snakeCase, type CamelCase } from './camel-case.js';
 import { readConfiguration } from './read-configuration.js';
 import { servicesSchema, type ServicesFile } from './services-schema.js';
 import { readYaml } from './yaml-document.js';
@@ -34,6 +35,11 @@ export async function loadServices(path: string): Promise<Services> {
   const from = dirname(path);
   const store = /^[A-Za-z][A-Za-z0-9+.-]+:/.test(services.store) ? services.store : resolve(from, services.store);
   return { ...absoluteFiles(services, from), store };
+}
+
+/** Where services run as the YAML that `parseServices` reads, with every default written out. */
+export function formatServices(services: Services): string {
+  return stringify(snakeCase(services), { lineWidth: 120 });
 }
 
 /** Every setting whose name ends in `File`, and the cache's folder, made absolute. */

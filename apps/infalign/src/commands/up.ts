@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
-import { copyFileSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive } from '@infalign/checkpoint';
@@ -90,21 +90,26 @@ async function up(options: UpOptions): Promise<void> {
   }
   if (!/^[1-9]\d{0,3}$/.test(options.partitions))
     throw new InputError('--partitions must be a whole number of at least 1');
+  const { formatServices, loadServices } = await import('@infalign/run-config');
+  const own = options.config === undefined ? undefined : await loadServices(options.config);
   mkdirSync(folder, { recursive: true });
   rmSync(startedServicesFile(folder), { force: true });
   const file = join(folder, servicesFileName);
   let brokerFolder: string | undefined;
-  if (options.config !== undefined) copyServicesFile(options.config, file);
-  else {
+  if (own) {
+    // Elsewhere, relative paths would lead to other places: they are absolute in what is written.
+    if (resolve(options.config!) !== file) {
+      writeFileSync(file, `# Written by infalign up, from ${resolve(options.config!)}\n${formatServices(own)}`);
+    }
+  } else {
     let brokers = options.brokers?.split(',');
     if (!brokers) {
       brokerFolder = join(folder, 'kafka');
       brokers = await startBroker(brokerFolder);
     }
     writeServicesFile(file, folder, brokers, options.partitions, await portsToListenOn());
+    await loadServices(file);
   }
-  const { loadServices } = await import('@infalign/run-config');
-  await loadServices(file);
   const log = openSync(join(folder, 'supervisor.log'), 'a');
   const supervisor = spawn(
     process.execPath,
@@ -182,15 +187,6 @@ ${Object.entries(ports)
   .map(([name, port]) => `  ${name}: { port: ${port} }\n`)
   .join('')}`,
   );
-}
-
-function copyServicesFile(from: string, to: string): void {
-  if (resolve(from) === to) return;
-  try {
-    copyFileSync(from, to);
-  } catch (error) {
-    throw new InputError(`${from}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
-  }
 }
 
 async function untilListening(folder: string, supervisor: ChildProcess, wanted: number) {
