@@ -5,6 +5,7 @@ import { finished } from 'node:stream/promises';
 import { InputError } from '@infalign/core';
 import { Command } from 'commander';
 import { recordLine } from '../record-line.js';
+import { recordsNow } from '../records-now.js';
 import { servicesFileOption, servicesOptions } from '../services-options.js';
 import { topicNamed } from '../topic-named.js';
 import { writeStandardOutput } from '../standard-output.js';
@@ -40,6 +41,7 @@ async function replay(topicName: string, options: ReplayOptions): Promise<void> 
     throw new InputError(`${folder}: is not empty. Name a new folder with --out.`);
   }
   const { openStream } = await import('@infalign/services');
+  const { describePosition, isPoison } = await import('@infalign/rollout-stream');
   const { services, logger } = await servicesOptions(options.services);
   const stream = await openStream('infalign-replay', services, logger);
   try {
@@ -49,7 +51,12 @@ async function replay(topicName: string, options: ReplayOptions): Promise<void> 
     const files = starts.map((_, partition) => createWriteStream(join(folder, `${partition}.jsonl`)));
     const counts = starts.map(() => 0);
     const offsets = starts.map((start, partition) => Math.max(start, from[partition]!));
-    for await (const record of stream.readAll(topic, offsets)) {
+    for await (const record of recordsNow(stream, topic, offsets)) {
+      if (isPoison(record)) {
+        throw new InputError(
+          `${describePosition(record)}: cannot be decoded: ${record.reason}. Begin after it with --from; infalign tail shows it.`,
+        );
+      }
       counts[record.partition]!++;
       const file = files[record.partition]!;
       if (!file.write(recordLine(record))) await once(file, 'drain');

@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CalibratedRollout } from '@infalign/contracts';
+import type { Topic } from '@infalign/rollout-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kafkaAvailable } from '../../../../tools/kafka/index.mjs';
 import { newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
+import { servicesOptions } from '../services-options.js';
 
 const availability = kafkaAvailable();
 if (!availability.ok && process.env.CI !== undefined) {
@@ -165,6 +167,36 @@ describe.skipIf(!availability.ok)('services on one machine', { timeout: 600_000 
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain('is not empty');
     expect((await infalign('tail', 'no.such.topic', '--services', services)).stderr).toContain('there is no topic');
+  });
+
+  it('have records that cannot be decoded: tail shows the reason, and replay ends at the first, naming the place', async () => {
+    const file = folder.write(
+      'undecodable.yaml',
+      readFileSync(services, 'utf8').replace('partitions: 6', "partitions: 1\n  prefix: 'undecodable.'"),
+    );
+    const { openStream } = await import('@infalign/services');
+    const { outgoing, topics } = await import('@infalign/rollout-stream');
+    const settings = await servicesOptions(file);
+    const stream = await openStream('somebody-else', settings.services, settings.logger);
+    const noRollouts: Topic<string> = {
+      name: topics.rolloutScored.name,
+      compacted: false,
+      key: String,
+      codec: { encode: (text) => Buffer.from(text), decode: String },
+    };
+    await stream.append(['no', 'rollout'].map((text) => outgoing(noRollouts, text)));
+    await stream.close();
+
+    const tail = await infalign('tail', 'rollout.scored', '--records', '10', '--no-follow', '--services', file);
+    expect(tail).toMatchObject({ code: 0 });
+    const lines = tail.stdout.trim().split('\n');
+    const shown = lines.map((line) => JSON.parse(line) as { offset: number; reason: string; payload: string });
+    expect(shown.map(({ payload }) => Buffer.from(payload, 'base64').toString())).toEqual(['no', 'rollout']);
+    expect(shown.every(({ reason }) => reason !== '')).toBe(true);
+    const out = folder.path('undecodable');
+    const replay = await infalign('replay', 'rollout.scored', '--out', out, '--services', file);
+    expect(replay).toMatchObject({ code: 1, stdout: '' });
+    expect(replay.stderr).toMatch(/^infalign: rollout\.scored, partition 0, offset \d+: cannot be decoded: .*--from/);
   });
 
   it('have topics that can be made before any service is there, and are checked', async () => {

@@ -4,6 +4,7 @@ import { interruptible, Interruption } from '../interruption.js';
 import { servicesFileOption, servicesOptions } from '../services-options.js';
 import { topicNamed } from '../topic-named.js';
 import { recordLine } from '../record-line.js';
+import { recordsNow } from '../records-now.js';
 import { writeStandardOutput } from '../standard-output.js';
 
 /** `infalign tail`: the records of a topic as they come. */
@@ -35,7 +36,7 @@ async function tail(topicName: string, options: { records: string; follow: boole
     const [starts, ends] = [await stream.startOffsets(topic), await stream.endOffsets(topic)];
     const from = ends.map((end, partition) => Math.max(starts[partition]!, end - Number(options.records)));
     if (!options.follow) {
-      for await (const record of stream.readAll(topic, from)) await writeStandardOutput(recordLine(record));
+      for await (const record of recordsNow(stream, topic, from)) await writeStandardOutput(recordLine(record));
       return;
     }
     const reader = await stream.follow(topic, from);
