@@ -1,7 +1,8 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { processIdentity } from '@infalign/checkpoint';
 import { loadServices } from '@infalign/run-config';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,6 +12,7 @@ import {
   serviceNodeOptions,
   serviceProgram,
   serviceTitles,
+  startedServices,
   startedServicesFile,
 } from './service-processes.js';
 
@@ -131,5 +133,30 @@ describe('services with a file of the user', () => {
     const refused = await run('up', '--config', wrong, '--folder', up, '--replicas', none);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain(`${wrong}:1:`);
+  });
+
+  it.skipIf(process.platform !== 'linux')('have logs that their supervisor does not keep open', async () => {
+    const replicas = JSON.stringify(Object.fromEntries(serviceTitles.map((title) => [title, 1])));
+    const { child, ended } = startInfalign(
+      ['supervise', '--folder', folder.path(''), '--replicas', replicas],
+      folder.temporaryFolder,
+    );
+    try {
+      while (startedServices(folder.path(''))?.processes.length !== serviceTitles.length) await sleep(20);
+      const place = `/proc/${child.pid}/fd`;
+      const openLogs = () =>
+        readdirSync(place).filter((name) => {
+          try {
+            return readlinkSync(join(place, name)).endsWith('.log');
+          } catch {
+            return false; // It has been closed in the meantime.
+          }
+        });
+      // One may be open for as long as it takes to start its process.
+      await expect.poll(openLogs).toEqual([]);
+    } finally {
+      child.kill('SIGTERM');
+      await ended;
+    }
   });
 });

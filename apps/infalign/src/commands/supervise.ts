@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -98,10 +98,12 @@ async function keepRunning(
 function startService(title: ServiceTitle, replica: number, folder: string): ChildProcess {
   const log = openSync(join(folder, `${title}-${replica}.log`), 'a');
   const ports = replica === 1 ? [] : ['--port', '0', '--metrics-port', '0'];
-  return spawn(
+  const child = spawn(
     process.execPath,
     [...serviceNodeOptions, serviceProgram(title), '--config', join(folder, servicesFileName), ...ports],
     // Its log outlives this process; its standard output tells where it listens.
     { stdio: ['ignore', 'pipe', log] },
   );
+  closeSync(log);
+  return child;
 }
