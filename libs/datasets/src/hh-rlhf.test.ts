@@ -242,6 +242,12 @@ describe('HH-RLHF as a dataset', () => {
     expect([dataset.trainingTexts.length, dataset.heldOutTexts.length]).toEqual([16, 4]);
   });
 
+  it('has as many comparisons as its files, however many they are', async () => {
+    const comparisons = Array.from({ length: 160_000 }, (_, index) => line(String(index), 'Yes'));
+    const dataset = await load({ 'train.jsonl.gz': comparisons });
+    expect(dataset.trainingTexts.length + dataset.heldOutTexts.length).toBe(160_000);
+  });
+
   it('does not take two files of one name for one', async () => {
     const path = await mkdtemp(join(folder, 'dataset-'));
     for (const name of ['train.jsonl', 'train.jsonl.gz']) {

@@ -59,8 +59,8 @@ async function hhRlhf(settings: Settings<'hh-rlhf'>, options: LoadOptions): Prom
   const { path, subset } = settings;
   const files = path === undefined ? await downloadHhRlhf(settings, options) : await comparisonFiles(path, subset);
   const comparisons = [];
-  for (const file of files) comparisons.push(...(await readComparisons(file)));
-  return comparedDialogues(comparisons);
+  for (const file of files) comparisons.push(await readComparisons(file));
+  return comparedDialogues(comparisons.flat());
 }
 
 async function downloadHhRlhf({ hub, subset }: Settings<'hh-rlhf'>, options: LoadOptions): Promise<string[]> {
