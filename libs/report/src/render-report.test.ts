@@ -64,6 +64,16 @@ describe('the report', () => {
     'ppo/exp:-10': 'CTRL, exp -10',
   };
 
+  it('says in its first sentence which methods there are', async () => {
+    const lead = (html: string) => /<p class="lead">([^(]*\([^)]*\))/.exec(html)![1];
+    expect(lead(page)).toBe('9 policies (PPO, calibrated reward; CTRL, exp 10; CTRL, exp −10: 3 KL strengths, 1 seed)');
+    const others = ['dpo', 'rloo/identity', 'ppo/raw'];
+    const runs = results.runs.map((run, index) => ({ ...run, method: others[Math.floor(index / 3)]! }));
+    expect(lead(await renderReport({ ...results, runs }))).toBe(
+      '9 policies (DPO; RLOO, calibrated reward; PPO, raw reward: 3 KL strengths, 1 seed)',
+    );
+  });
+
   it('has the numbers of the results in its table of KLs, and no others', () => {
     const interval = ({ mean, low, high }: { mean: number; low: number; high: number }) =>
       `${mean.toFixed(3)} ± ${((high - low) / 2).toFixed(3)}`;

@@ -27,7 +27,7 @@ function summary(results: ExperimentResults): string {
   const strengths = new Set(runs.map((run) => run.target_kl ?? run.beta.normalised)).size;
   const seeds = new Set(runs.map((run) => run.seed)).size;
   return (
-    `${counted(runs.length, 'policy', 'policies')} (PPO on the calibrated reward, transformed by ${listed(methods)}; ` +
+    `${counted(runs.length, 'policy', 'policies')} (${methods.join('; ')}: ` +
     `${counted(strengths, 'KL strength')}, ${counted(seeds, 'seed')}) started from a language model of ` +
     `${grouped(base_model.parameters)} weights trained on ${dataset.name}. Each is compared with that model on ` +
     `${counted(dataset.evaluation_prompts, 'held-out prompt')} × ${counted(samples_per_prompt, 'response')}, as it would ` +
