@@ -15,9 +15,16 @@ const plainLineEveryMs = 10_000;
  * Makes a display on standard error: bars with rate and time left on a terminal, else a line when a step starts, every
  * ten seconds, and when it ends. For machines, one JSON object a line on standard output.
  *
+ * Where nobody reads on, such as `head`, the run goes on, and is told to nobody.
+ *
  * @param steps how many steps the experiment has
  */
 export function createRunProgress(steps: number, format: 'text' | 'json'): RunProgress {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
   if (format === 'json') return createEvents((event) => process.stdout.write(`${JSON.stringify(event)}\n`));
   return process.stderr.isTTY ? createBars() : createLines(steps, (line) => process.stderr.write(`${line}\n`));
 }

@@ -109,7 +109,13 @@ describe('infalign run', () => {
     const before = JSON.parse(reproducible(out)) as { runs: unknown[] };
     const more = sentiment.replace('["ppo/exp:5"]', '["ppo/exp:5", ppo/identity]');
     expect(more).not.toBe(sentiment);
-    expect(await run([experiment('more', more), '--out', out, '--resume'])).toMatchObject({ code: 0 });
+    // Who follows it has seen enough after the first event; the run goes on.
+    const { child, ended } = startInfalign(
+      ['run', experiment('more', more), '--out', out, '--resume', '--json'],
+      folder.temporaryFolder,
+    );
+    child.stdout.once('data', () => child.stdout.destroy());
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
     const after = JSON.parse(reproducible(out)) as { runs: { method: string }[] };
     expect(after.runs.map(({ method }) => method)).toEqual(['ppo/exp:5', 'ppo/identity']);
     expect(after.runs[0]).toEqual(before.runs[0]);
