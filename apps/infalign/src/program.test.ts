@@ -1,5 +1,9 @@
-import { describe, expect, it } from 'vitest';
-import { infalign } from './program.fixture.js';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { infalign, newTestFolder } from './program.fixture.js';
+
+const folder = newTestFolder();
+afterAll(() => folder.remove());
 
 describe('infalign', () => {
   it('shows help, with examples for each command', () => {
@@ -33,5 +37,25 @@ describe('infalign', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(message);
     expect(stderr).toContain('--help');
+  });
+
+  const file = folder.write('file', '');
+  const within = join(file, 'x');
+  const quickstart = join(import.meta.dirname, '../../../experiments/quickstart.yaml');
+  const references = folder.write('references.jsonl', '{"prompt_id": "p", "rewards": [1]}\n');
+  it.each([
+    [['run', join(quickstart, 'x')], `${join(quickstart, 'x')}: no such file`],
+    [['run', quickstart, '--out', file], `${file}: is a file`],
+    [
+      ['run', quickstart, '--out', within],
+      `${within}/experiment.yaml: cannot be written: a part of the path is a file`,
+    ],
+    [['replay', 'rollout.scored', '--out', file], `${file}: is a file`],
+    [['calibrate', '--memory', '0', '--rollouts', within, '--reference', references], `${within}: a part of this path`],
+  ])('exits with 1 and one message for a file in place of a folder: %j', (args, message) => {
+    const { code, stdout, stderr } = infalign(args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^infalign: .+\n$/);
+    expect(stderr).toContain(message);
   });
 });

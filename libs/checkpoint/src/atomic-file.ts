@@ -14,11 +14,15 @@ export function writeFileAtomically(path: string, content: string | Uint8Array):
   const partial = `${path}.${randomUUID()}${partialEnding}`;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    writeDurably(partial, content);
-    renameSync(partial, path);
+    try {
+      writeDurably(partial, content);
+      renameSync(partial, path);
+    } catch (error) {
+      rmSync(partial, { force: true });
+      throw error;
+    }
     syncFolder(dirname(path));
   } catch (error) {
-    rmSync(partial, { force: true });
     throw explained(error, path);
   }
 }
@@ -53,6 +57,8 @@ const remedies: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only: choose another folder',
   ENAMETOOLONG: 'the path is too long: choose a shorter one',
   ENOTDIR: 'a part of the path is a file: choose another folder',
+  EEXIST: 'a part of the path is a file: choose another folder',
+  EISDIR: 'it is a folder: choose another name',
 };
 
 /** An error of the file system that people can mend becomes one message with the place and the remedy. */

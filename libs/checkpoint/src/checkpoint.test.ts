@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -89,6 +98,20 @@ describe('a file written atomically', () => {
     expect(outcome.stderr + outcome.stdout).toContain('cannot be written');
     expect(readFileSync(target, 'utf8')).toBe('before');
     expect(readdirSync(store).filter((name) => name.includes('partial'))).toEqual([]);
+  });
+
+  it('says what to do where its place is a folder, or within a file', () => {
+    writeFileSync(join(store, 'file'), '');
+    mkdirSync(join(store, 'folder'));
+    for (const [name, remedy] of [
+      ['folder', 'it is a folder'],
+      ['file/x', 'a part of the path is a file'],
+      ['file/x/y', 'a part of the path is a file'],
+    ] as const) {
+      const target = join(store, name);
+      expect(() => writeFileAtomically(target, 'text')).toThrow(`${target}: cannot be written: ${remedy}`);
+    }
+    expect(readdirSync(store).sort()).toEqual(['file', 'folder']);
   });
 
   it('makes the folders that it lies in', () => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '@infalign/core';
 import { writeFileAtomically } from '@infalign/checkpoint';
@@ -105,6 +105,9 @@ function claimFolder({ experiment, out, resume }: RunExperimentOptions): Experim
     // With more runs than before, or with fewer.
     if (readFileSync(settings, 'utf8') !== text) writeFileAtomically(settings, text);
   } else {
+    if (existsSync(out) && !statSync(out).isDirectory()) {
+      throw new InputError(`${out}: is a file. Choose a folder with --out.`);
+    }
     if (existsSync(out) && readdirSync(out).length > 0) {
       throw new InputError(`${out}: is not empty, and holds no experiment. Choose another folder with --out.`);
     }

@@ -12,7 +12,7 @@ export async function readConfiguration(path: string, what: string): Promise<str
     return await readFile(path, 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT') throw new InputError(`${path}: no such file; name ${what}`);
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw new InputError(`${path}: no such file; name ${what}`);
     if (code === 'EISDIR') throw new InputError(`${path}: is a folder; name ${what}`);
     if (code === 'EACCES') throw new InputError(`${path}: permission denied; check who may read it`);
     throw error;

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createWriteStream, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { InputError } from '@infalign/core';
@@ -37,6 +37,9 @@ position in the topic is moved. A record that cannot be decoded ends it with an 
 async function replay(topicName: string, options: ReplayOptions): Promise<void> {
   const topic = await topicNamed(topicName);
   const folder = resolve(options.out);
+  if (existsSync(folder) && !statSync(folder).isDirectory()) {
+    throw new InputError(`${folder}: is a file. Name a new folder with --out.`);
+  }
   if (existsSync(folder) && readdirSync(folder).length > 0) {
     throw new InputError(`${folder}: is not empty. Name a new folder with --out.`);
   }
@@ -47,7 +50,7 @@ async function replay(topicName: string, options: ReplayOptions): Promise<void> 
   try {
     const from = offsetsFrom(options.from, stream.partitions);
     const starts = await stream.startOffsets(topic);
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const files = starts.map((_, partition) => createWriteStream(join(folder, `${partition}.jsonl`)));
     const counts = starts.map(() => 0);
     const offsets = starts.map((start, partition) => Math.max(start, from[partition]!));
@@ -70,6 +73,15 @@ async function replay(topicName: string, options: ReplayOptions): Promise<void> 
     );
   } finally {
     await stream.close();
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new InputError(`${folder}: cannot be made (${code}). Name another folder with --out.`);
   }
 }
 

@@ -108,7 +108,10 @@ export async function annotateRollouts(
 
 /** A file that can be read twice: the file itself, or a copy of what comes out of a pipe. */
 async function rereadable(file: string, folder: string, options: JoinOptions): Promise<string> {
-  if ((await stat(file)).isFile()) return file;
+  const status = await stat(file).catch((error: unknown) => {
+    throw fileError(error, file);
+  });
+  if (status.isFile()) return file;
   const copy = join(folder, file.endsWith('.gz') ? 'copy.gz' : 'copy');
   const handle = await open(copy, 'wx');
   try {
