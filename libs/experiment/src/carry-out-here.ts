@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { openFolderStore } from '@infalign/checkpoint';
+import { InputError } from '@infalign/core';
 import {
   assembleCalibration,
   assembleEvaluation,
@@ -10,7 +11,16 @@ import {
   learningRun,
   startRun,
 } from '@infalign/pipeline';
-import { openEmbeddedStream, runToQuiescence, stageWorker, topics } from '@infalign/rollout-stream';
+import {
+  deadLetterTopic,
+  openEmbeddedStream,
+  runToQuiescence,
+  stageWorker,
+  topics,
+  type RolloutStream,
+  type Topic,
+  type Worker,
+} from '@infalign/rollout-stream';
 import type { CarryOut } from './carry-out.js';
 import { runProgress } from './run-progress.js';
 
@@ -20,7 +30,8 @@ const modelsOfRun = 4;
 /** Carries out runs in this process: all stages over one embedded log, in the folder of the step. */
 export const carryOutHere: CarryOut = async ({ step, calibration }, context, collect) => {
   const { experiment, folder } = context;
-  const stream = openEmbeddedStream(join(folder.step(step), 'log'), { partitions: experiment.stream.partitions });
+  const place = folder.step(step);
+  const stream = openEmbeddedStream(join(place, 'log'), { partitions: experiment.stream.partitions });
   try {
     const store = openFolderStore(folder.path);
     const record = await startRun(stream, store, { experiment, step, checkpoints: '', calibration });
@@ -47,6 +58,7 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
     await progress.learned(learner?.history().length ?? 0);
     await runToQuiescence(
       [
+        refusal(stream, place),
         await stageWorker(stream, assembleSampling(parts)),
         await stageWorker(stream, assembleScoring(parts)),
         await stageWorker(stream, assembleCalibration(parts)),
@@ -63,8 +75,39 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
     );
     models.dispose();
     const history = learner?.history() ?? [];
+    if (learner && history.length < experiment.ppo.iterations) {
+      throw new InputError(
+        `Run ${record.runId} came to rest after ${history.length} of ${experiment.ppo.iterations} iterations: its log lacks records. ` +
+          `Delete ${place}, then resume the experiment.`,
+      );
+    }
     return await collect({ record, stream, history, finalVersion: history.length });
   } finally {
     await stream.close();
   }
 };
+
+/**
+ * Ends a run of whose records one has been refused, now or in an earlier attempt: what waits for it would wait for ever, and the
+ * run would come to rest as if it were done.
+ *
+ * @throws InputError, from `advance`, that says why it was refused
+ */
+function refusal(stream: RolloutStream, place: string): Worker {
+  return {
+    name: 'refusal',
+    async advance() {
+      for (const topic of Object.values<Topic>(topics)) {
+        for await (const { value } of stream.readAll(deadLetterTopic(topic))) {
+          throw new InputError(
+            `${value.topic}, offset ${value.offset}: nothing can be made of this record: ${value.reason} ` +
+              `When that is mended, delete ${place}, then resume the experiment.`,
+          );
+        }
+      }
+      return undefined;
+    },
+    changed: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+}

@@ -1,4 +1,5 @@
 import type { CalibrationState, LearningStatistics, Run } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import type { StepContext } from './step-context.js';
 
@@ -31,3 +32,26 @@ export type CarryOut = <Result>(
   context: StepContext,
   collect: (run: CarriedOutRun) => Promise<Result>,
 ) => Promise<Result>;
+
+/**
+ * What a run has left of each prompt, in the order of the prompts.
+ *
+ * @param what it is, for the message
+ * @param place the folder of the run's step
+ * @throws InputError if there is nothing of one
+ */
+export function leftOfEach<T>(
+  prompts: readonly { readonly id: string }[],
+  left: ReadonlyMap<string, T>,
+  what: string,
+  place: string,
+): T[] {
+  return prompts.map(({ id }) => {
+    const own = left.get(id);
+    if (own !== undefined) return own;
+    throw new InputError(
+      `${place}: the records of its run hold no ${what} of prompt ${id}. Delete this folder, then resume the experiment; on ` +
+        'services, run it under a new name.',
+    );
+  });
+}

@@ -1,7 +1,7 @@
 import { Purpose, type EvaluationResult, type LearningStatistics, type ScoredRollout } from '@infalign/contracts';
 import { checkpointNames, policyRuns, readText, stepNames, type PolicyRun, type StoredText } from '@infalign/pipeline';
 import { topics } from '@infalign/rollout-stream';
-import type { CarriedOutRun } from '../carry-out.js';
+import { leftOfEach, type CarriedOutRun } from '../carry-out.js';
 import { phraseShare, plantOf, type Plant } from '../planted-phrase.js';
 import { rankedResponses, type RankedResponse } from '../ranked-responses.js';
 import type { StepBody } from '../step-context.js';
@@ -31,7 +31,7 @@ export function policyRunStep(name: string): StepBody {
     const text = readText(folder.step(checkpointNames.text));
     const plant = plantOf(experiment, text.tokenizer);
     return await carryOut({ step: name, calibration: states }, context, (run) =>
-      collectResult(policyRun, run, text, plant),
+      collectResult(policyRun, run, text, plant, folder.step(name)),
     );
   };
 }
@@ -41,6 +41,7 @@ async function collectResult(
   { record, stream, history, finalVersion }: CarriedOutRun,
   { prompts, tokenizer }: StoredText,
   plant: Plant | undefined,
+  place: string,
 ): Promise<PolicyRunResult> {
   const { runId, evaluatedFrom, scoredFrom } = record;
   const evaluation = new Map<string, EvaluationResult>();
@@ -58,7 +59,7 @@ async function collectResult(
     run: policyRun,
     beta: history.at(-1)!.beta,
     training: history,
-    evaluation: prompts.evaluation.map(({ id }) => evaluation.get(id)!),
+    evaluation: leftOfEach(prompts.evaluation, evaluation, 'evaluation', place),
     samples: prompts.evaluation
       .slice(0, shownPrompts)
       .map(({ id }) => ({ promptId: id, responses: rankedResponses(responses(id), tokenizer) })),

@@ -2,6 +2,7 @@ import { Purpose, type CalibrationState, type ScoredRollout } from '@infalign/co
 import { createLanguageModel, type LanguageModel } from '@infalign/language-model';
 import { checkpointNames, readModel, readText, stepNames } from '@infalign/pipeline';
 import { topics } from '@infalign/rollout-stream';
+import { leftOfEach } from '../carry-out.js';
 import { phraseLiking, phraseShare, plantOf } from '../planted-phrase.js';
 import { rankedResponses, type RankedResponse } from '../ranked-responses.js';
 import type { StepBody, StepContext } from '../step-context.js';
@@ -47,14 +48,17 @@ export const shownPrompts = 4;
 
 /** Samples K base rollouts for every training prompt, and makes the reference distributions. */
 export const trainingReferencesStep: StepBody = async (context) => {
-  const prompts = readText(context.folder.step(checkpointNames.text)).prompts.train;
+  const { folder } = context;
+  const prompts = readText(folder.step(checkpointNames.text)).prompts.train;
   const run = { step: stepNames.trainingReferences, calibration: [] };
   return await context.carryOut(run, context, async ({ record: { runId }, stream }) => {
     const states = new Map<string, CalibrationState>();
     for (const state of (await stream.table(topics.calibrationState)).values()) {
       if (state.runId === runId) states.set(state.promptId, state);
     }
-    const result: TrainingReferencesResult = { states: prompts.map(({ id }) => states.get(id)!) };
+    const result: TrainingReferencesResult = {
+      states: leftOfEach(prompts, states, 'reference distribution', folder.step(run.step)),
+    };
     return result;
   });
 };
