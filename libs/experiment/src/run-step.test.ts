@@ -117,3 +117,20 @@ describe('a step whose run comes to rest before its end', () => {
     expect(context.folder.isDone(trainingReferences)).toBe(false);
   });
 });
+
+describe('a policy run', () => {
+  const step = 'runs/ppo-identity-kl-0.3-seed-1';
+
+  it('calibrates with the references that are there, whatever id the experiment had when they were made', async () => {
+    const [own, others] = [prepared('own'), prepared('others')];
+    await runStep(trainingReferences, own);
+    const file = (context: StepContext): string => join(context.folder.step(trainingReferences), 'result.json');
+    cpSync(own.folder.step(trainingReferences), others.folder.step(trainingReferences), { recursive: true });
+    const named = readFileSync(file(own), 'utf8');
+    const renamed = named.replaceAll(/"runId":"tiny-[0-9a-f]+/g, '"runId":"tiny-0123456789ab');
+    expect(renamed).not.toBe(named);
+    writeFileSync(file(others), renamed);
+    for (const context of [own, others]) await runStep(step, context);
+    expect(others.folder.result(step)).toEqual(own.folder.result(step));
+  });
+});

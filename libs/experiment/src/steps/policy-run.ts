@@ -1,5 +1,13 @@
 import { Purpose, type EvaluationResult, type LearningStatistics, type ScoredRollout } from '@infalign/contracts';
-import { checkpointNames, policyRuns, readText, stepNames, type PolicyRun, type StoredText } from '@infalign/pipeline';
+import {
+  checkpointNames,
+  policyRuns,
+  readText,
+  runIdOf,
+  stepNames,
+  type PolicyRun,
+  type StoredText,
+} from '@infalign/pipeline';
 import { topics } from '@infalign/rollout-stream';
 import { leftOfEach, type CarriedOutRun } from '../carry-out.js';
 import { phraseShare, plantOf, type Plant } from '../planted-phrase.js';
@@ -30,7 +38,10 @@ export function policyRunStep(name: string): StepBody {
     const { states } = folder.result<TrainingReferencesResult>(stepNames.trainingReferences);
     const text = readText(folder.step(checkpointNames.text));
     const plant = plantOf(experiment, text.tokenizer);
-    return await carryOut({ step: name, calibration: states }, context, (run) =>
+    // Stored under the id that the experiment had when they were made: an earlier version of infalign gave it another.
+    const runId = runIdOf(experiment, stepNames.trainingReferences);
+    const calibration = states.map((state) => ({ ...state, runId }));
+    return await carryOut({ step: name, calibration }, context, (run) =>
       collectResult(policyRun, run, text, plant, folder.step(name)),
     );
   };
