@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { writeFileAtomically } from './atomic-file.js';
-import { hasCheckpoint, publishCheckpoint, readCheckpoint, retainCheckpoints } from './checkpoint.js';
+import { publishCheckpoint, readCheckpoint } from './checkpoint.js';
 
 let store: string;
 beforeEach(() => {
@@ -65,15 +65,6 @@ describe('a checkpoint', () => {
     const manifest = join(folder, 'manifest.json');
     writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('config.json', '../../secret'));
     expect(() => readCheckpoint(folder)).toThrow('outside its folder');
-  });
-
-  it('is kept or deleted as retention says, and leftovers of an interrupted publication go', () => {
-    for (const name of ['v1', 'v2', 'v3']) publishCheckpoint(join(store, name), files, null);
-    writeFileSync(join(store, '.v4.abc.partial'), '');
-    writeFileSync(join(store, 'notes.txt'), '');
-    retainCheckpoints(store, new Set(['v2', 'v3']));
-    expect(readdirSync(store).sort()).toEqual(['notes.txt', 'v2', 'v3']);
-    expect(hasCheckpoint(join(store, 'v1'))).toBe(false);
   });
 });
 

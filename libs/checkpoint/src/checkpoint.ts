@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '@infalign/core';
 import { explained, syncFolder, writeDurably } from './atomic-file.js';
@@ -67,20 +67,6 @@ export function readCheckpoint(folder: string, expectedHash?: string): Checkpoin
     files.set(name, bytes);
   }
   return { files, metadata: manifest.metadata, contentHash: manifest.content_hash };
-}
-
-/**
- * Deletes all checkpoints of a store but those named, and what an interrupted publication left.
- *
- * @param store the folder that the checkpoints lie in
- */
-export function retainCheckpoints(store: string, names: ReadonlySet<string>): void {
-  if (!existsSync(store)) return;
-  for (const name of readdirSync(store)) {
-    if (name.endsWith(partialEnding) || (hasCheckpoint(join(store, name)) && !names.has(name))) {
-      rmSync(join(store, name), { recursive: true, force: true });
-    }
-  }
 }
 
 function read(path: string): Buffer {

@@ -1,6 +1,6 @@
 export { writeFileAtomically } from './atomic-file.js';
 export { bufferSource, fileSource, type ByteSource } from './byte-source.js';
-export { hasCheckpoint, publishCheckpoint, readCheckpoint, retainCheckpoints } from './checkpoint.js';
+export { hasCheckpoint, publishCheckpoint, readCheckpoint } from './checkpoint.js';
 export { checkpointName } from './checkpoint-name.js';
 export type { CheckpointStore, CheckpointStoreOptions } from './checkpoint-store.js';
 export { decodeFloats, halfToNumber } from './floats.js';

@@ -1,5 +1,5 @@
 import '@tensorflow/tfjs-node';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openFolderStore } from '@infalign/checkpoint';
@@ -9,7 +9,7 @@ import { trainTokenizer } from '@infalign/language-model';
 import { checkpointNames, startRun, stepNames, storeText, type StoredText } from '@infalign/pipeline';
 import { parseExperiment } from '@infalign/run-config';
 import { openEmbeddedStream } from '@infalign/rollout-stream';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { carryOutHere } from './carry-out-here.js';
 import type { CarryOut } from './carry-out.js';
 import { experimentFolder } from './experiment-folder.js';
@@ -132,5 +132,61 @@ describe('a policy run', () => {
     writeFileSync(file(others), renamed);
     for (const context of [own, others]) await runStep(step, context);
     expect(others.folder.result(step)).toEqual(own.folder.result(step));
+  });
+});
+
+describe('a step that trains', () => {
+  /** Another folder, in which time goes by in progress: a checkpoint is due after every step of training. */
+  function slow(name: string, onProgress: () => void = () => undefined): StepContext {
+    return {
+      ...prepared(name),
+      progress: () => {
+        vi.advanceTimersByTime(16_000);
+        onProgress();
+        return Promise.resolve();
+      },
+    };
+  }
+  /** The files of the training's state, and what was cut off when it was written. */
+  const stateOf = ({ folder }: StepContext, step: string): string[] =>
+    readdirSync(folder.step(step), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      /^\.?state|partial/.test(name),
+    );
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it.each([base, rewardModel])('keeps its state until it is done, and goes on from it: %s', async (step) => {
+    const expected = readFileSync(join(prepared(`${step}-straight`).folder.step(step), 'model', 'model.safetensors'));
+    let steps = 0;
+    const context = slow(`${step}-slow`, () => steps++);
+    const { folder } = context;
+    rmSync(folder.step(step), { recursive: true });
+    const killed = {
+      ...folder,
+      finish: () => {
+        throw new Error('killed');
+      },
+    };
+    await expect(runStep(step, { ...context, folder: killed })).rejects.toThrow('killed');
+    expect(steps).toBeGreaterThan(3);
+    // One state, and no earlier one.
+    expect(stateOf(context, step).filter((name) => name.endsWith('weights.safetensors'))).toHaveLength(1);
+    // What a process leaves that is killed while it stores.
+    mkdirSync(join(folder.step(step), '.state.1234.partial'));
+    writeFileSync(join(folder.step(step), '.state.1234.partial', 'weights.safetensors'), 'x');
+    steps = 0;
+    await runStep(step, context);
+    expect(steps).toBe(0);
+    expect(stateOf(context, step)).toEqual([]);
+    expect(readFileSync(join(folder.step(step), 'model', 'model.safetensors'))).toEqual(expected);
+  });
+
+  it('is not done again by who waits for the one that does it', async () => {
+    let steps = 0;
+    const progress = (): Promise<void> => Promise.resolve(void steps++);
+    const context = { ...prepared('twice'), progress };
+    rmSync(context.folder.step(base), { recursive: true });
+    await Promise.all([runStep(base, context), runStep(base, context)]);
+    expect(steps).toBe(12);
   });
 });

@@ -10,6 +10,7 @@ import { policyRunStep } from './steps/policy-run.js';
 import { heldOutReferencesStep, trainingReferencesStep } from './steps/references.js';
 import { rewardModelStep } from './steps/reward-model.js';
 import { textStep } from './steps/text.js';
+import { forgetTraining } from './train-resumably.js';
 
 const bodies: Readonly<Record<string, StepBody>> = {
   [stepNames.text]: textStep,
@@ -22,23 +23,28 @@ const bodies: Readonly<Record<string, StepBody>> = {
 };
 
 /**
- * Runs one step in this process, with the tfjs backend that it has registered, and leaves its result in its folder.
+ * Runs one step in this process, with the tfjs backend that it has registered, and leaves its result in its folder; unless
+ * another process has done so meanwhile.
  *
  * @throws Error if the experiment has no such step; otherwise what the step throws
  */
 export async function runStep(name: string, context: StepContext): Promise<void> {
   const body = bodies[name] ?? (isPolicyRun(name, context) ? policyRunStep(name) : undefined);
   if (!body) throw new Error(`the experiment has no step ${name}`);
-  const release = await waitForLock(context.folder.step(name));
+  const { folder } = context;
+  const release = await waitForLock(folder.step(name));
   try {
+    // The attempt whose end was waited for may have come to the step's. Others may be reading what it left.
+    if (folder.isDone(name)) return;
     const startedAt = new Date().toISOString();
     const start = performance.now();
     const result = await body(context);
-    context.folder.finish(name, result, {
+    folder.finish(name, result, {
       startedAt,
       seconds: (performance.now() - start) / 1000,
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     });
+    forgetTraining(folder.step(name));
   } finally {
     release();
   }

@@ -1,12 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  decodeSafetensors,
-  encodeSafetensors,
-  hasCheckpoint,
-  publishCheckpoint,
-  readCheckpoint,
-} from '@infalign/checkpoint';
+import { decodeSafetensors, encodeSafetensors, openFolderStore } from '@infalign/checkpoint';
 import type { LanguageModel, Trainer } from '@infalign/language-model';
 
 /** A training that can be cut off at any moment and gone on with, to the same weights. */
@@ -26,18 +20,24 @@ export interface ResumableTraining<Log> {
 /** How often the state is stored: what is lost at most when the process is killed. */
 const secondsBetweenCheckpoints = 15;
 
+const stateName = 'state';
+
 /** Trains to the end, from the state that an earlier attempt left, if it left one. @returns what was recorded */
 export async function trainResumably<Log>(training: ResumableTraining<Log>): Promise<Log> {
   const { folder, model, trainer, steps } = training;
-  const state = join(folder, 'state');
+  // A store has the earlier state until it has the new one, whenever the process is killed.
+  const store = openFolderStore(folder, { leftoverGraceMs: 0 });
+  // The folder is this process's alone: what others have begun to write there was cut off.
+  const removeLeftovers = (): Promise<void> => store.retain('', () => true);
+  await removeLeftovers();
   let { log } = training;
   let done = 0;
-  if (hasCheckpoint(state)) {
-    const { files, metadata } = readCheckpoint(state);
+  if (await store.has(stateName)) {
+    const { files, metadata } = await store.read(stateName);
     const stored = metadata as { readonly done: number; readonly optimiserSteps: number; readonly log: Log };
-    model.load(decodeSafetensors(files.get('weights.safetensors')!, join(state, 'weights.safetensors')));
-    const moments = decodeSafetensors(files.get('optimiser.safetensors')!, join(state, 'optimiser.safetensors'));
-    trainer.load({ moments, steps: stored.optimiserSteps });
+    const arrays = (name: string) => decodeSafetensors(files.get(name)!, join(folder, stateName, name));
+    model.load(arrays('weights.safetensors'));
+    trainer.load({ moments: arrays('optimiser.safetensors'), steps: stored.optimiserSteps });
     ({ done, log } = stored);
   }
   let storedAt = performance.now();
@@ -51,14 +51,15 @@ export async function trainResumably<Log>(training: ResumableTraining<Log>): Pro
         ['weights.safetensors', encodeSafetensors(model.weights())],
         ['optimiser.safetensors', encodeSafetensors(moments)],
       ]);
-      publishCheckpoint(state, files, { done, optimiserSteps, log });
+      await store.publish(stateName, files, { done, optimiserSteps, log });
+      await removeLeftovers();
       storedAt = performance.now();
     }
   }
   return log;
 }
 
-/** Removes the state of a training whose result has been stored. */
+/** Removes the state of a training, if there was one, whose step is done. */
 export function forgetTraining(folder: string): void {
-  rmSync(join(folder, 'state'), { recursive: true, force: true });
+  rmSync(join(folder, stateName), { recursive: true, force: true });
 }

@@ -5,7 +5,6 @@ import type { Experiment } from '@infalign/run-config';
 import { modelConfig, parameterCount } from '../model-config.js';
 import type { StepBody } from '../step-context.js';
 import { trainLanguageModel, type LossPoint } from '../train-language-model.js';
-import { forgetTraining } from '../train-resumably.js';
 
 /** What a language-model step leaves, beside the model in its folder. */
 export interface LanguageModelResult {
@@ -41,7 +40,6 @@ export function languageModelStep(which: 'base' | 'judge'): StepBody {
       onProgress: (done, total) => progress('training the language model', done, total),
     });
     storeModel(join(place, 'model'), { ...start, weights });
-    forgetTraining(place);
     const result: LanguageModelResult = {
       ...untrained(start),
       trainingTokens: training.steps * training.batch * (training.window - 1),

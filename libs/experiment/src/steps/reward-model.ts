@@ -5,7 +5,6 @@ import { createLanguageModel, type LanguageModel } from '@infalign/language-mode
 import { readModel, stepNames, storeModel } from '@infalign/pipeline';
 import { parameterCount } from '../model-config.js';
 import type { StepBody } from '../step-context.js';
-import { forgetTraining } from '../train-resumably.js';
 import { judgedPairs, trainRewardModel } from '../train-reward-model.js';
 import { preferences, type RewardModelName } from './preferences.js';
 
@@ -36,7 +35,6 @@ export function rewardModelStep(name: RewardModelName): StepBody {
       onProgress: (done, total) => progress('training on preference pairs', done, total),
     });
     storeModel(join(place, 'model'), { ...start, weights });
-    forgetTraining(place);
     const model = createLanguageModel(start.config, weights);
     const right = margins(model, heldOut).map((margin) => (margin > 0 ? 1 : margin === 0 ? 0.5 : 0));
     model.dispose();
