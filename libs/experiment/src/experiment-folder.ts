@@ -12,18 +12,22 @@ export interface ExperimentFolder {
   isDone(name: string): boolean;
   /** Leaves a step's result: JSON data. With it, the step is done. */
   finish(name: string, result: unknown, times: StepTimes): void;
+  /** Keeps what a step that goes on has taken so far. */
+  keepTimes(name: string, times: StepTimes): void;
+  /** What attempts at a step have kept; nothing before the first. @throws InputError if it is damaged */
+  timesSoFar(name: string): StepTimes | undefined;
   /** What a step left. @throws InputError if it is not there or damaged */
   result<T>(name: string): T;
   times(name: string): StepTimes;
 }
 
-/** How long a step took, and what it took. */
+/** How long a step took, and what it took, in all attempts at it: of one that is killed, what it has told last. */
 export interface StepTimes {
-  /** UTC, ISO 8601. */
+  /** The first attempt. UTC, ISO 8601. */
   readonly startedAt: string;
-  /** Of all attempts at it. */
+  /** Of attempts alone: not those between them. */
   readonly seconds: number;
-  /** Largest resident memory of its process. */
+  /** Largest resident memory of a process of it. */
   readonly peakMemoryBytes: number;
 }
 
@@ -31,14 +35,18 @@ export interface StepTimes {
 export function experimentFolder(path: string): ExperimentFolder {
   const resultFile = (name: string): string => join(path, name, 'result.json');
   const timesFile = (name: string): string => join(path, name, 'times.json');
+  const keepTimes = (name: string, times: StepTimes): void =>
+    writeFileAtomically(timesFile(name), `${JSON.stringify(times)}\n`);
   return {
     path,
     step: (name) => join(path, name),
     isDone: (name) => existsSync(resultFile(name)),
     finish(name, result, times) {
-      writeFileAtomically(timesFile(name), `${JSON.stringify(times)}\n`);
+      keepTimes(name, times);
       writeFileAtomically(resultFile(name), `${JSON.stringify(result)}\n`);
     },
+    keepTimes,
+    timesSoFar: (name) => (existsSync(timesFile(name)) ? (readJson(timesFile(name)) as StepTimes) : undefined),
     result: <T>(name: string) => readJson(resultFile(name)) as T,
     times: (name) => readJson(timesFile(name)) as StepTimes,
   };

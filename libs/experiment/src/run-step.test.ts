@@ -189,4 +189,24 @@ describe('a step that trains', () => {
     await Promise.all([runStep(base, context), runStep(base, context)]);
     expect(steps).toBe(12);
   });
+
+  it('has taken as long as all attempts at it, since the first', async () => {
+    let left = 5;
+    const context = slow('attempts', () => {
+      if (--left === 0) throw new Error('killed');
+    });
+    const { folder } = context;
+    rmSync(folder.step(base), { recursive: true });
+    const began = Date.now();
+    await expect(runStep(base, context)).rejects.toThrow('killed');
+    const first = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await runStep(base, context);
+    const { startedAt, seconds, peakMemoryBytes } = folder.times(base);
+    expect(Date.parse(startedAt)).toBeGreaterThanOrEqual(began);
+    expect(Date.parse(startedAt)).toBeLessThanOrEqual(first);
+    // Four steps that were told of before it was killed, and the other eight.
+    expect(seconds).toBe(4 * 16 + 8 * 16);
+    expect(peakMemoryBytes).toBeGreaterThan(0);
+  });
 });

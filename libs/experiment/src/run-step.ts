@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { acquireLock } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import { policyRuns, stepNames } from '@infalign/pipeline';
+import type { StepTimes } from './experiment-folder.js';
 import type { StepBody, StepContext } from './step-context.js';
 import { languageModelStep } from './steps/language-model.js';
 import { policyRunStep } from './steps/policy-run.js';
@@ -36,18 +37,35 @@ export async function runStep(name: string, context: StepContext): Promise<void>
   try {
     // The attempt whose end was waited for may have come to the step's. Others may be reading what it left.
     if (folder.isDone(name)) return;
-    const startedAt = new Date().toISOString();
-    const start = performance.now();
-    const result = await body(context);
-    folder.finish(name, result, {
-      startedAt,
-      seconds: (performance.now() - start) / 1000,
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    });
+    const times = stopwatch(folder.timesSoFar(name));
+    let keptAt = -Infinity;
+    const progress: StepContext['progress'] = async (...told) => {
+      if (performance.now() - keptAt > secondsBetweenTimes * 1000) {
+        folder.keepTimes(name, times());
+        keptAt = performance.now();
+      }
+      await context.progress(...told);
+    };
+    const result = await body({ ...context, progress });
+    folder.finish(name, result, times());
     forgetTraining(folder.step(name));
   } finally {
     release();
   }
+}
+
+/** How often is kept what a step has taken so far: what is not counted at most where its process is killed. */
+const secondsBetweenTimes = 5;
+
+/** Tells what a step has taken, with what it had taken before. */
+function stopwatch(before: StepTimes | undefined): () => StepTimes {
+  const startedAt = before?.startedAt ?? new Date().toISOString();
+  const start = performance.now();
+  return () => ({
+    startedAt,
+    seconds: (before?.seconds ?? 0) + (performance.now() - start) / 1000,
+    peakMemoryBytes: Math.max(before?.peakMemoryBytes ?? 0, process.resourceUsage().maxRSS * 1024),
+  });
 }
 
 /** How long the process of an attempt that was killed may take to notice that it is to end. */
