@@ -8,7 +8,8 @@ import {
   type Transformation,
 } from './transformation.js';
 
-const number = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?`;
+/** Without a plus sign: names of folders have a dash for it, and could not tell it from a minus. */
+const number = String.raw`-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?`;
 const exponential = new RegExp(`^exp:(${number})$`, 'i');
 const fixedPoint = new RegExp(`^fp:(${number}):(.+)$`, 'i');
 
@@ -32,6 +33,6 @@ export function parseTransformation(text: string): Transformation {
   }
   throw new InputError(
     `unknown transformation '${text}': use identity, log, exp:T with a number T, above 0 for best-of-N (exp:10) and below ` +
-      '0 for worst-of-N (exp:-10), or fp:KL:PROCEDURE, the best at a KL in nats (fp:0.5:bon:4)',
+      '0 for worst-of-N (exp:-10), or fp:KL:PROCEDURE, the best at a KL in nats (fp:0.5:bon:4); numbers have no plus sign',
   );
 }

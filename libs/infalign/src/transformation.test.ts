@@ -109,6 +109,10 @@ describe('parseTransformation', () => {
       expect(() => parseTransformation(text), text).toThrow(InputError);
       expect(() => parseTransformation(text), text).toThrow(/identity, log, exp:T/);
     }
+    // A folder is named alike for exp:-10, and for exp:1e-1.
+    for (const text of ['exp:+10', 'exp:1e+1', 'fp:+0.5:bon:4']) {
+      expect(() => parseTransformation(text), text).toThrow(/numbers have no plus sign/);
+    }
     for (const text of ['exp:0', 'exp:701', 'exp:-1e9']) {
       expect(() => parseTransformation(text), text).toThrow(/above 0.*below 0/);
     }
