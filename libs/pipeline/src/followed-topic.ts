@@ -2,21 +2,22 @@ import { InputError } from '@infalign/core';
 import { isPoison, type RolloutStream, type Topic } from '@infalign/rollout-stream';
 
 /** What a topic says of each key, as far as it has been read. */
-export interface FollowedTopic<T> {
+export interface FollowedTopic<Said> {
   /**
-   * The latest record of a key. What was appended before this call is seen.
+   * What is said of a key. What was appended before this call is seen.
    *
-   * A transaction becomes visible in one partition before it does in another: who learns of a key from a record asks for the
-   * record of the key when that may still be hidden. So where there is none, what is just being committed is waited for.
+   * A transaction becomes visible in one partition before it does in another: who learns of a key from a record asks for what
+   * is said of the key when that may still be hidden. So where it is not there, what is just being committed is waited for.
    *
-   * @returns nothing if there is none
+   * @param isThere whether what is looked for has been said; by default, anything is
+   * @returns nothing if nothing is said
    * @throws Error, and no InputError, if the topic cannot be read
    */
-  get(key: string): Promise<T | undefined>;
-  /** All of them, as far as they have arrived. */
-  all(): Promise<readonly T[]>;
-  /** All of them, with what was appended before this call, and what was just being committed then: that is waited for. */
-  settled(): Promise<readonly T[]>;
+  get(key: string, isThere?: (said: Said) => boolean): Promise<Said | undefined>;
+  /** What is said of all keys, as far as it has arrived. More arrives in the same map. */
+  all(): Promise<ReadonlyMap<string, Said>>;
+  /** The same, with what was appended before this call, and what was just being committed then: that is waited for. */
+  settled(): Promise<ReadonlyMap<string, Said>>;
   close(): Promise<void>;
 }
 
@@ -27,20 +28,23 @@ const recordsAtOnce = 1000;
 const longestSleepMs = 200;
 
 /**
- * Follows a topic, keeping the latest record of every key in memory. What is there now has been read when it resolves.
+ * Follows a topic, keeping what it says of every key in memory. What is there now has been read when it resolves.
  *
  * @param key what to look records up by
+ * @param add what is said of a key, with one more record of it
  */
-export async function followTopic<T>(
+export async function followTopic<T, Said>(
   stream: RolloutStream,
   topic: Topic<T>,
   key: (record: T) => string,
-): Promise<FollowedTopic<T>> {
-  const latest = new Map<string, T>();
+  add: (said: Said | undefined, record: T) => Said,
+): Promise<FollowedTopic<Said>> {
+  const saidOf = new Map<string, Said>();
+  const hear = (record: T): void => void saidOf.set(key(record), add(saidOf.get(key(record)), record));
   // What is there already is known from the start on: what follows comes when it comes.
   const from = await stream.startOffsets(topic);
   for await (const { partition, offset, value } of stream.readAll(topic, from)) {
-    latest.set(key(value), value);
+    hear(value);
     from[partition] = offset + 1;
   }
   const reader = await stream.follow(topic, from);
@@ -61,7 +65,7 @@ export async function followTopic<T>(
       });
       if (records.length === 0) return;
       // What cannot be decoded is nothing that anybody could look for.
-      for (const record of records) if (!isPoison(record)) latest.set(key(record.value), record.value);
+      for (const record of records) if (!isPoison(record)) hear(record.value);
     }
   }
 
@@ -78,18 +82,19 @@ export async function followTopic<T>(
   }
 
   return {
-    async get(wanted) {
+    async get(wanted, isThere = () => true) {
+      const isSaid = (): boolean => saidOf.has(wanted) && isThere(saidOf.get(wanted)!);
       await catchUp();
-      if (!latest.has(wanted)) await settle(() => latest.has(wanted));
-      return latest.get(wanted);
+      if (!isSaid()) await settle(isSaid);
+      return saidOf.get(wanted);
     },
     async settled() {
       await settle(() => false);
-      return [...latest.values()];
+      return saidOf;
     },
     async all() {
       await catchUp();
-      return [...latest.values()];
+      return saidOf;
     },
     close: () => reader.close(),
   };

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { CheckpointReference, PolicyVersion } from '@infalign/contracts';
+import type { CheckpointReference, PolicyVersion, Run } from '@infalign/contracts';
 import type { CheckpointStore } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import { topics, type RolloutStream } from '@infalign/rollout-stream';
@@ -32,8 +32,13 @@ export interface Runs {
 
 /** Follows the runs of a stream. */
 export async function followRuns(stream: RolloutStream, store: CheckpointStore): Promise<Runs> {
-  const records = await followTopic(stream, topics.runs, ({ runId }) => runId);
-  const versions = await followTopic(stream, topics.policyVersions, versionKey);
+  const records = await followTopic(
+    stream,
+    topics.runs,
+    ({ runId }) => runId,
+    (_: unknown, record: Run) => record,
+  );
+  const versions = await followTopic(stream, topics.policyVersions, ({ runId }) => runId, withVersion);
   /** What records say, or why they say nothing that can be carried out. */
   const parsed = new WeakMap<object, PipelineRun | InputError>();
   const promptsByHash = new Map<string, Promise<Prompts>>();
@@ -60,14 +65,11 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
     return run;
   }
 
-  const ofRun = (all: readonly PolicyVersion[], runId: string): PolicyVersion[] =>
-    all.filter((version) => version.runId === runId).sort((a, b) => a.version - b.version);
-
   return {
     run: find,
     async all() {
       const understoodRuns: PipelineRun[] = [];
-      for (const record of await records.all()) {
+      for (const record of (await records.all()).values()) {
         // Each takes milliseconds: the rest of the process gets its turn in between.
         if (!parsed.has(record)) await nextTurn();
         const run = understood(record);
@@ -77,7 +79,8 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
     },
     async policy(runId, version) {
       if (version === 0) return (await find(runId)).record.basePolicy!;
-      const record = await versions.get(versionKey({ runId, version }));
+      const isIt = (each: PolicyVersion): boolean => each.version === version;
+      const record = (await versions.get(runId, (announced) => announced.some(isIt)))?.find(isIt);
       if (!record) {
         throw new InputError(
           `Run ${runId} has not announced policy version ${version}. Versions are announced before work is dispatched.`,
@@ -85,8 +88,8 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
       }
       return { name: record.checkpoint, contentHash: record.contentHash };
     },
-    versions: async (runId) => ofRun(await versions.all(), runId),
-    latestVersion: async (runId) => ofRun(await versions.settled(), runId).at(-1),
+    versions: async (runId) => [...((await versions.all()).get(runId) ?? [])],
+    latestVersion: async (runId) => (await versions.settled()).get(runId)?.at(-1),
     prompts({ record }) {
       const { name, contentHash } = record.text!;
       let prompts = promptsByHash.get(contentHash);
@@ -105,6 +108,10 @@ export async function followRuns(stream: RolloutStream, store: CheckpointStore):
   };
 }
 
-function versionKey({ runId, version }: Pick<PolicyVersion, 'runId' | 'version'>): string {
-  return `${runId}/${version}`;
+/** The versions of a run, ascending, with one more or the same anew. */
+function withVersion(versions: PolicyVersion[] = [], added: PolicyVersion): PolicyVersion[] {
+  const before = versions.findLastIndex(({ version }) => version < added.version);
+  const isThere = versions[before + 1]?.version === added.version;
+  versions.splice(before + 1, isThere ? 1 : 0, added);
+  return versions;
 }

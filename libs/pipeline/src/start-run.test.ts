@@ -193,7 +193,15 @@ describe('followRuns', () => {
     }));
     await stream.append(later.map((version) => outgoing(topics.policyVersions, version)));
     expect(await runs.policy(record.runId, 2)).toEqual({ name: 'policy-2', contentHash: '2' });
-    expect((await runs.versions(record.runId)).map(({ version }) => version)).toEqual([0, 1, 2]);
+    await stream.append([outgoing(topics.policyVersions, { ...base!, version: 1, beta: 7 })]);
+    const versions = await runs.versions(record.runId);
+    expect(versions.map(({ version, beta }) => [version, beta === 7])).toEqual([
+      [0, false],
+      [1, true],
+      [2, false],
+    ]);
+    expect((await runs.latestVersion(record.runId))!.version).toBe(2);
+    expect(await runs.versions('another')).toEqual([]);
     expect((await runs.prompts(run)).train).toHaveLength(4);
     await runs.close();
   });

@@ -25,6 +25,8 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
   const { stream, runs } = parts;
   const member = await stream.join('ppo-learner', topics.runs);
   const learning = new Map<string, Learning>();
+  /** Runs of which nothing more is learned: a finished one is not rolled back. */
+  const finished = new Set<string>();
   const failed = new AbortController();
   let failure: { readonly error: unknown } | undefined;
   try {
@@ -33,10 +35,13 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
       const due = new Map<string, { readonly run: PipelineRun; readonly rollback: number }>();
       for (const run of await runs.all()) {
         const { record, policyRun, experiment } = run;
-        if (!policyRun || record.stopped) continue;
+        if (!policyRun || record.stopped || finished.has(record.runId)) continue;
         if (!assigned.includes(partitionOf(topics.runs, record, stream.partitions))) continue;
         const versions = await runs.versions(record.runId);
-        if ((versions.at(-1)?.iteration ?? 0) >= experiment.ppo.iterations) continue;
+        if ((versions.at(-1)?.iteration ?? 0) >= experiment.ppo.iterations) {
+          finished.add(record.runId);
+          continue;
+        }
         const rollback = versions.findLast(({ rolledBackTo }) => rolledBackTo > 0)?.version ?? 0;
         due.set(record.runId, { run, rollback });
       }
