@@ -132,7 +132,6 @@ function standardMethods(service, name) {
 const absurdExperiments = [
   { sampling: { temperature: 1e-300 } },
   { sampling: { temperature: 1e300 } },
-  { sampling: { top_p: 1e-300, top_k: 2 ** 31 } },
   { sampling: { batch_rollouts: 1e9 } },
   { calibration: { references: 1e6 } },
   { calibration: { references: 4096 } },

@@ -99,13 +99,16 @@ export const experimentSchema = z
     sampling: z
       .strictObject({
         temperature: positiveNumber(1, 'Divides the logits of policy and reference, at sampling and at scoring.'),
-        top_k: z.int().min(0).default(0).describe('Only the k likeliest tokens are sampled; 0 is no limit.'),
+        top_k: z.int().min(0).default(0).describe('Only 0, so that all tokens are sampled from, as with top_p.'),
         top_p: z
           .number()
           .gt(0)
           .max(1)
           .default(1)
-          .describe('Only the likeliest tokens that together have this probability are sampled.'),
+          .describe(
+            'Only 1, so that all tokens are sampled from: KL and gradients are those of the whole policy, not of one without its ' +
+              'unlikely tokens.',
+          ),
         max_response_tokens: wholeNumber(1, 20, 'Tokens of a response, end-of-text included.'),
         batch_rollouts: wholeNumber(1, 512, 'Rollouts that are decoded, and scored, together at most.', mostRollouts),
       })
@@ -202,11 +205,16 @@ export const experimentSchema = z
         '1 is too few for reward_model.plant: how much a phrase is liked is told in standard deviations of the references',
       );
     }
-    const { vocabulary } = tokenizer.parse(experiment.tokenizer ?? {});
-    if (experiment.model.kind !== 'pretrained' && experiment.sampling.top_k > vocabulary) {
+    for (const [setting, whole] of [
+      ['top_k', 0],
+      ['top_p', 1],
+    ] as const) {
+      const value = experiment.sampling[setting];
+      if (value === whole) continue;
       complain(
-        ['sampling', 'top_k'],
-        `${experiment.sampling.top_k} is more than tokenizer.vocabulary, which is ${vocabulary}`,
+        ['sampling', setting],
+        `${value} leaves unlikely tokens out of the responses, but KL, gradients and win rates at a KL are those of the whole ` +
+          'policy: leave the setting out',
       );
     }
     if (experiment.ppo.prompts_per_iteration > experiment.prompts.train) {

@@ -117,7 +117,7 @@ describe('parseExperiment', () => {
   });
 
   it('takes a pretrained model in place of sizes, with its own tokenizer and context', () => {
-    const pretrained = `${minimal}model: {kind: pretrained, path: models/small}\nsampling: {top_k: 5000}\n`;
+    const pretrained = `${minimal}model: {kind: pretrained, path: models/small}\n`;
     const experiment = parseExperiment(pretrained, 'x.yaml');
     expect(experiment.model).toEqual({ kind: 'pretrained', path: 'models/small' });
     expect(experiment.tokenizer).toBeUndefined();
@@ -201,7 +201,14 @@ describe('parseExperiment', () => {
       'prompts: {tokens: 50}',
       '1:1: model.context: 64 is less than prompts.tokens + sampling.max_response_tokens + 1, which is 71',
     ],
-    ['sampling: {top_k: 2000}', '4:19: sampling.top_k: 2000 is more than tokenizer.vocabulary, which is 1024'],
+    [
+      'sampling: {top_k: 40}',
+      '4:19: sampling.top_k: 40 leaves unlikely tokens out of the responses, but KL, gradients and win rates at a KL are those of the whole policy: leave the setting out',
+    ],
+    [
+      'sampling: {top_k: 0, top_p: 0.9}',
+      '4:29: sampling.top_p: 0.9 leaves unlikely tokens out of the responses, but KL, gradients and win rates at a KL are those of the whole policy: leave the setting out',
+    ],
     [
       'reward_model: {labels: human}',
       "4:24: reward_model.labels: human needs a dataset with people's comparisons: hh-rlhf or tldr, not state-of-the-union",
@@ -403,7 +410,7 @@ describe('experimentHash', () => {
       'seed: 2',
       'ppo: {learning_rate: 2e-4}',
       'machine: {threads: 2}',
-      'sampling: {top_k: 5}',
+      'sampling: {temperature: 0.9}',
       'evaluation: {samples: 32}',
     ];
     expect(new Set(lines.map((line) => hash(`${minimal}${line}\n`))).size).toBe(6);
