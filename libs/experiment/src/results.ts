@@ -115,7 +115,8 @@ const bestOfNs = [2, 4, 8, 16];
  * methods are compared at.
  */
 function curveKls(runs: readonly PolicyRunResult[]): number[] {
-  const largest = Math.max(1, ...runs.flatMap((run) => run.evaluation.map((prompt) => prompt.klExact)));
+  // Too many, of all runs, to be arguments.
+  const largest = runs.flatMap((run) => run.evaluation).reduce((most, { klExact }) => Math.max(most, klExact), 1);
   const measured = Math.max(
     ...bestOfNs.map((n) => bestOfPolicy(n, standardProcedure).kl),
     ...runs.map((run) => mean(run.evaluation.map((prompt) => prompt.klExact))),

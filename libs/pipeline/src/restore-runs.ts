@@ -60,12 +60,11 @@ export async function restoreRuns(
     const { references } = run.experiment.calibration;
     const takenOver = states.some(({ seen }) => seen > references) ? states : [];
     const requests = takenOver.length > 0 ? [] : await requestsOf(run, latestOf(versions), store, stream.partitions);
-    outputs.push(
-      outgoing(topics.runs, run.record),
-      ...versions.map((version) => outgoing(topics.policyVersions, version)),
-      ...takenOver.map((state) => outgoing(topics.calibrationState, state)),
-      ...requests.map((request) => outgoing(topics.samplingRequests, request)),
-    );
+    outputs.push(outgoing(topics.runs, run.record));
+    // One at a time: there may be too many to be arguments.
+    for (const version of versions) outputs.push(outgoing(topics.policyVersions, version));
+    for (const state of takenOver) outputs.push(outgoing(topics.calibrationState, state));
+    for (const request of requests) outputs.push(outgoing(topics.samplingRequests, request));
     const rollouts = requests.reduce((sum, { samples }) => sum + samples, 0);
     restored.push({ runId, iteration: latestOf(versions)?.iteration ?? 0, rollouts });
   }
