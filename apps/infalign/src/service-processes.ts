@@ -94,13 +94,3 @@ export function signalProcess(folder: string, { pid }: ProcessIdentity, signal: 
     );
   }
 }
-
-/** Whether a process of that number is there. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}

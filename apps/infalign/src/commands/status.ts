@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
+import { isAlive } from '@infalign/checkpoint';
 import { Command, Option } from 'commander';
-import { isAlive, startedServices } from '../service-processes.js';
+import { startedServices } from '../service-processes.js';
 import { defaultServicesFolder, servicesFileName, servicesOptions } from '../services-options.js';
 import { writeStandardOutput } from '../standard-output.js';
 
@@ -35,7 +36,7 @@ export function statusCommand(): Command {
 
 function processesIn(folder: string) {
   const started = startedServices(folder);
-  return (started?.processes ?? []).map((each) => ({ ...each, alive: isAlive(each.pid) }));
+  return (started?.processes ?? []).map((each) => ({ ...each, alive: isAlive(each) }));
 }
 
 async function streamStatus(servicesFile: string) {
