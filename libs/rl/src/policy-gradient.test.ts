@@ -45,6 +45,13 @@ describe('groupRelativeAdvantages', () => {
   it('have mean 0 and variance 1, whatever the scale of the rewards', () => {
     expect(groupRelativeAdvantages([1, 3])).toEqual([-1, 1]);
     expect(groupRelativeAdvantages([100, 300, 100, 300])).toEqual([-1, 1, -1, 1]);
-    expect(groupRelativeAdvantages([2, 2, 2])).toEqual([0, 0, 0]);
+  });
+
+  it('are 0 where rewards are equal, also where their sum has to be rounded', () => {
+    for (const reward of [2, 0.1, Math.sqrt(3)]) {
+      for (const count of [1, 3, 16]) {
+        expect(groupRelativeAdvantages(Array(count).fill(reward))).toEqual(Array(count).fill(0));
+      }
+    }
   });
 });

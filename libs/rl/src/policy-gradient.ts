@@ -59,7 +59,9 @@ export function groupRelativeLoss<T>(
  * @returns shape [n]
  */
 export function groupRelativeAdvantages(rewards: readonly number[]): number[] {
-  const mean = rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length;
+  // Measured from the first reward: rounding of the mean would make differences of equal rewards, and of these advantages of ±1.
+  const first = rewards[0]!;
+  const mean = first + rewards.reduce((sum, reward) => sum + (reward - first), 0) / rewards.length;
   const deviation = Math.sqrt(rewards.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / rewards.length);
   return rewards.map((reward) => (deviation > 0 ? (reward - mean) / deviation : 0));
 }
