@@ -79,7 +79,9 @@ function comparison(
 
 /** Every two that stand together. Rollouts of a prompt are independent, so are these pairs. */
 function neighbours(indices: readonly number[], { rollouts }: IterationRollouts): DrawnPairs {
-  return { pairs: groupsOf(indices, 2).map((group) => ends(group, rollouts)), drawn: 2 };
+  const reward = (index: number): number => rollouts[index]!.rawReward;
+  const pairs = groupsOf(indices, 2).map(([a, b]): Pair => (reward(b!) > reward(a!) ? [b!, a!] : [a!, b!]));
+  return { pairs, drawn: 2 };
 }
 
 function extremes(indices: readonly number[], { rollouts, beta }: IterationRollouts): DrawnPairs {
@@ -87,7 +89,7 @@ function extremes(indices: readonly number[], { rollouts, beta }: IterationRollo
   return { pairs: groupsOf(indices, drawn).map((group) => ends(group, rollouts)), drawn };
 }
 
-/** The best and the worst of a group. */
+/** The best and the worst of a group; one rollout twice where all tie. */
 function ends(group: readonly number[], rollouts: IterationRollouts['rollouts']): Pair {
   const reward = (index: number): number => rollouts[index]!.rawReward;
   return [
