@@ -418,6 +418,40 @@ export function describeExecutor<M extends LanguageModel>(
       expect(tilted.indexOf(Math.max(...tilted))).not.toBe(likeliest);
     });
 
+    it('draws no token where none has a probability that is known, and says why', () => {
+      const all = requests();
+      const scaled = (name: string, factor: number): Weights => {
+        const { shape, data } = policyWeights.get(name)!;
+        return new Map(policyWeights).set(name, { shape, data: data.map((value) => factor * value) });
+      };
+      withModel(smallConfig, policyWeights, (model) => {
+        for (const temperature of [0, -1, NaN]) {
+          expect(() => model.sample(all, { ...plainSettings, temperature })).toThrow(InputError);
+          expect(() => model.sample(all, { ...plainSettings, temperature })).toThrow(
+            `temperature of sampling is ${temperature}`,
+          );
+        }
+        const none = Array<number>(smallConfig.vocabSize).fill(-Infinity);
+        expect(() => model.sample(all, { ...plainSettings, logitBias: none })).toThrow('No token can be drawn');
+        model.load(scaled('model.layers.0.self_attn.k_proj.weight', NaN));
+        expect(() => model.sample(all, plainSettings)).toThrow(InputError);
+        expect(() => model.sample(all, plainSettings)).toThrow('add up to NaN');
+      });
+      // Next to the most probable token, the least probable one has a probability far below what 32 bits hold.
+      withModel(smallConfig, scaled('lm_head.weight', 300), (model) => {
+        const [request] = all;
+        const [distribution] = model.logDistributions([{ ...request!, responseTokens: [1] }], 1);
+        const [best, worst] = [Math.max, Math.min].map((end) => distribution!.indexOf(end(...distribution!)));
+        const drawn = (bias: (token: number) => number): number => {
+          const logitBias = Array.from(distribution!, (_, token) => bias(token));
+          return model.sample([request!], { ...plainSettings, maxResponseTokens: 1, logitBias })[0]!.responseTokens[0]!;
+        };
+        expect(drawn((token) => (token === best ? 0 : 20))).toBe(best);
+        expect(() => drawn((token) => (token === worst ? 0 : -Infinity))).toThrow(`favours token ${worst}`);
+        expect(() => drawn((token) => (token === worst ? 5000 : 0))).toThrow(`favours token ${worst}`);
+      });
+    });
+
     it('stops at the last position that the model has', () => {
       withModel(smallConfig, policyWeights, (model) => {
         const [response] = model.sample(

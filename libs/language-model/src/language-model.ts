@@ -51,7 +51,12 @@ export interface SampledResponse {
  */
 export interface LanguageModel {
   readonly config: LanguageModelConfig;
-  /** Draws one response for each request. Requests with equal prompts that stand together share the prompt's computation. */
+  /**
+   * Draws one response for each request. Requests with equal prompts that stand together share the prompt's computation.
+   *
+   * @throws InputError if the temperature is not above 0, or a token cannot be drawn: weights are not finite, or the logit bias leaves
+   *   none, or favours one whose probability is too small for 32 bits
+   */
   sample(requests: readonly SampleRequest[], settings: SamplingSettings): SampledResponse[];
   /** log π of every response token given what precedes it, one array a sequence. */
   responseLogProbs(sequences: readonly Sequence[], temperature: number): Float32Array[];

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkShapes, checkWeights, isTrained, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, SampledResponse, SampleRequest, Sequence } from '../language-model.js';
+import { checkSampling } from '../token-choice.js';
 import { equalTokens, unpack } from '../token-sequences.js';
 import { inChunks, packBatch, type PackedBatch } from './batching.js';
 import { decode } from './decoding.js';
@@ -86,10 +87,12 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
     valuesIn: (states) => tf.add(column(states, 'value_head.weight'), weight('value_head.bias')),
     rewardsOf: (batch) => column(states(batch, batch.lastPositions), 'score.weight'),
 
-    sample: (requests, settings) =>
-      decodingBatches(requests, decodingRows).flatMap(({ batch, samples }): SampledResponse[] =>
+    sample(requests, settings) {
+      checkSampling(settings);
+      return decodingBatches(requests, decodingRows).flatMap(({ batch, samples }): SampledResponse[] =>
         decode(config, weight, tables, batch, samples, settings),
-      ),
+      );
+    },
     responseLogProbs: (sequences, temperature) =>
       forward(sequences, (batch) =>
         unpack(model.logProbsIn(model.responseStates(batch), batch, temperature).dataSync<'float32'>(), batch.lengths),

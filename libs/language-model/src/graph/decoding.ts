@@ -2,7 +2,7 @@ import { seededRandom, type RandomSource } from '@infalign/core';
 import { disposeAll, NativeTensor } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
-import { drawToken } from '../token-choice.js';
+import { checkSampling, drawToken } from '../token-choice.js';
 import { cacheNames } from './decoding-graph.js';
 import type { GraphFunctions } from './graph-functions.js';
 import type { GraphModelState } from './graph-model.js';
@@ -86,6 +86,7 @@ export function createDecoder(state: GraphModelState): Decoder {
 
   return {
     sample(requests, settings) {
+      checkSampling(settings);
       const longest = requests.reduce((length, { promptTokens }) => Math.max(length, promptTokens.length), 0);
       if (longest >= config.maxPositions) {
         throw new Error(`a prompt of ${longest} tokens leaves no position for a response`);
