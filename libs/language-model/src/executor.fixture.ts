@@ -452,6 +452,31 @@ export function describeExecutor<M extends LanguageModel>(
       });
     });
 
+    it('goes on as before with good weights, where it was asked with others that are not finite', () => {
+      const several = (seed: number): SampleRequest[] =>
+        [1, 2, 3].map((index) => ({ promptTokens: [5, 2, 7], randomSeed: ['several', seed, index] }));
+      const { shape, data } = policyWeights.get('model.embed_tokens.weight')!;
+      const from = 4 * smallConfig.hiddenSize;
+      const bad = data.map((value, index) => (index >= from && index < from + smallConfig.hiddenSize ? NaN : value));
+      withModel(smallConfig, policyWeights, (model) => {
+        const before = model.sample(several(0), plainSettings);
+        // Responses fail after token 4, at one position or another.
+        model.load(new Map(policyWeights).set('model.embed_tokens.weight', { shape, data: bad }));
+        const failed = Array.from({ length: 20 }, (_, seed) => {
+          try {
+            model.sample(several(seed), plainSettings);
+            return [];
+          } catch (error) {
+            return [error];
+          }
+        }).flat();
+        expect(failed.length).toBeGreaterThan(5);
+        expect(String(failed[0])).toContain('add up to NaN');
+        model.load(policyWeights);
+        expect(model.sample(several(0), plainSettings)).toEqual(before);
+      });
+    });
+
     it('stops at the last position that the model has', () => {
       withModel(smallConfig, policyWeights, (model) => {
         const [response] = model.sample(

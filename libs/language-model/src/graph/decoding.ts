@@ -84,6 +84,10 @@ export function createDecoder(state: GraphModelState): Decoder {
     return found;
   }
 
+  function forget(): void {
+    for (const each of caches.splice(0)) each?.dispose();
+  }
+
   return {
     sample(requests, settings) {
       checkSampling(settings);
@@ -104,14 +108,16 @@ export function createDecoder(state: GraphModelState): Decoder {
         );
         sideBySide(lanes);
         return results;
+      } catch (error) {
+        // Caches with a number that is not finite would spoil all later responses: no mask hides it.
+        forget();
+        throw error;
       } finally {
         temperature.dispose();
         disposeAll(values);
       }
     },
-    dispose() {
-      for (const each of caches) each?.dispose();
-    },
+    dispose: forget,
   };
 }
 
