@@ -50,7 +50,7 @@ export function decode(
     ended: false,
   }));
 
-  /** Draws the next token of every row that has not ended, from logits of which row i is `rowOf(i)`. */
+  /** Draws the next token of every row that has not ended, from states of which row i is `rowOf(i)`; disposes of these. */
   const draw = (hidden: tf.Tensor2D, rowOf: (row: number) => number): Int32Array => {
     const distribution = tf.tidy(() => {
       const scaled: tf.Tensor2D = tf.div(finalNorm(config, weight, hidden), settings.temperature);
@@ -59,6 +59,7 @@ export function decode(
     // Read outside of the scope: tidy would look for tensors in every element of an array that it returns.
     const probabilities = distribution.dataSync<'float32'>();
     distribution.dispose();
+    hidden.dispose();
     return Int32Array.from(rows, (row, index) => {
       if (row.ended) return config.eosTokenId;
       const start = rowOf(index) * config.vocabSize;
@@ -73,40 +74,40 @@ export function decode(
   const promptCaches: Cache[] = [];
   const promptLengths = Int32Array.from(prompts, (prompt) => prompt.length);
   const padding = promptPadding(promptLengths, promptTime);
-  const lastHidden = tf.tidy(() => prefill(config, weight, tables, prompts, promptTime, padding, promptCaches));
-  let tokens = draw(lastHidden, (row) => Math.floor(row / samples));
-  lastHidden.dispose();
-
-  let responseCaches: (Cache | undefined)[] = promptCaches.map(() => undefined);
-  for (let step = 1; step < steps && rows.some((row) => !row.ended); step++) {
-    const grown: Cache[] = [];
-    const hidden = tf.tidy(() => {
-      const positions = Int32Array.from(rows, (_, row) => promptLengths[Math.floor(row / samples)]! + step - 1);
-      const rotations = rotationsAt(tables, tf.tensor1d(positions, 'int32'));
-      let x = tf.gather(weight('model.embed_tokens.weight') as tf.Tensor2D, tf.tensor1d(tokens, 'int32'));
-      promptCaches.forEach((prompt, index) => {
-        x = layer(config, weight, index, x, rotations, ({ query, key, value }) => {
-          const before = responseCaches[index];
-          const newKeys = byHead(key, rows.length);
-          const newValues = byHead(value, rows.length);
-          const cache = {
-            keys: tf.keep(before ? tf.concat([before.keys, newKeys], 2) : tf.clone(newKeys)),
-            values: tf.keep(before ? tf.concat([before.values, newValues], 2) : tf.clone(newValues)),
-          };
-          grown.push(cache);
-          return sharedPromptAttention(config, query, prompt, cache, padding, samples);
+  let responseCaches: readonly Cache[] = [];
+  try {
+    const lastHidden = tf.tidy(() => prefill(config, weight, tables, prompts, promptTime, padding, promptCaches));
+    let tokens = draw(lastHidden, (row) => Math.floor(row / samples));
+    for (let step = 1; step < steps && rows.some((row) => !row.ended); step++) {
+      const grown: Cache[] = [];
+      const hidden = tf.tidy(() => {
+        const positions = Int32Array.from(rows, (_, row) => promptLengths[Math.floor(row / samples)]! + step - 1);
+        const rotations = rotationsAt(tables, tf.tensor1d(positions, 'int32'));
+        let x = tf.gather(weight('model.embed_tokens.weight') as tf.Tensor2D, tf.tensor1d(tokens, 'int32'));
+        promptCaches.forEach((prompt, index) => {
+          x = layer(config, weight, index, x, rotations, ({ query, key, value }) => {
+            const before = responseCaches[index];
+            const newKeys = byHead(key, rows.length);
+            const newValues = byHead(value, rows.length);
+            const cache = {
+              keys: tf.keep(before ? tf.concat([before.keys, newKeys], 2) : tf.clone(newKeys)),
+              values: tf.keep(before ? tf.concat([before.values, newValues], 2) : tf.clone(newValues)),
+            };
+            grown.push(cache);
+            return sharedPromptAttention(config, query, prompt, cache, padding, samples);
+          });
         });
+        return x;
       });
-      return x;
-    });
+      disposeCaches(responseCaches);
+      responseCaches = grown;
+      tokens = draw(hidden, (row) => row);
+    }
+  } finally {
     disposeCaches(responseCaches);
-    responseCaches = grown;
-    tokens = draw(hidden, (row) => row);
-    hidden.dispose();
+    disposeCaches(promptCaches);
+    padding?.dispose();
   }
-  disposeCaches(responseCaches);
-  disposeCaches(promptCaches);
-  padding?.dispose();
   return rows.map(({ tokens, logProbs, length, ended }) => ({
     responseTokens: tokens.slice(0, length),
     logProbs: logProbs.slice(0, length),
@@ -206,9 +207,9 @@ function sharedPromptAttention(
   return tf.reshape(tf.add(fromPrompt, fromResponse), [rows, config.hiddenSize]);
 }
 
-function disposeCaches(caches: readonly (Cache | undefined)[]): void {
-  for (const cache of caches) {
-    cache?.keys.dispose();
-    cache?.values.dispose();
+function disposeCaches(caches: readonly Cache[]): void {
+  for (const { keys, values } of caches) {
+    keys.dispose();
+    values.dispose();
   }
 }

@@ -260,9 +260,8 @@ function* sampleAll(
       slots: integers(groups.map(({ slot }) => slot!)),
     };
     const { probabilities } = shared
-      ? yield* ran(functions.sharedPrefill, { ...fixed, ...caches.prompts, ...feeds })
-      : yield* ran(functions.prefill, { ...fixed, ...caches.responses, ...feeds, capacity: caches.capacity });
-    disposeAll(feeds);
+      ? yield* ran(functions.sharedPrefill, { ...fixed, ...caches.prompts }, feeds)
+      : yield* ran(functions.prefill, { ...fixed, ...caches.responses, capacity: caches.capacity }, feeds);
     const all = probabilities.take() as Float32Array;
     groups.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
   }
@@ -316,9 +315,8 @@ function* sampleAll(
     }
     if (from.length === 0) return;
     const feeds = { from: integers(from), to: integers(to) };
-    const { done } = yield* ran(functions.move, { ...caches.responses, ...feeds });
+    const { done } = yield* ran(functions.move, caches.responses, feeds);
     done.dispose();
-    disposeAll(feeds);
   }
 
   /** Computes one more token of every row. */
@@ -335,11 +333,10 @@ function* sampleAll(
       lengths: integers(lengths),
       positions: integers(positions),
     };
-    const inputs = { ...fixed, ...caches.responses, ...feeds, capacity: caches.capacity };
+    const inputs = { ...fixed, ...caches.responses, capacity: caches.capacity };
     const { probabilities: next } = grid
-      ? yield* ran(functions.sharedStep, { ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples })
-      : yield* ran(functions.step, inputs);
-    disposeAll(feeds);
+      ? yield* ran(functions.sharedStep, { ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples }, feeds)
+      : yield* ran(functions.step, inputs, feeds);
     const probabilities = next.take() as Float32Array;
     current.forEach((row, index) => {
       if (!drawn(row, probabilities, index * vocabSize)) return;
@@ -387,11 +384,16 @@ function* growCaches(
 ): Lane<void> {
   const larger = cachesOf(config, 'response', caches.rowSlots, capacity);
   const feeds = Object.fromEntries(Object.entries(larger).map(([name, tensor]) => [`larger ${name}`, tensor]));
-  const { done } = yield* ran(grow, { ...caches.responses, ...feeds });
-  done.dispose();
-  disposeAll(caches.responses);
-  caches.responses = larger;
-  caches.capacity = capacity;
+  let unused = larger;
+  try {
+    const { done } = yield* ran(grow, { ...caches.responses, ...feeds }, {});
+    done.dispose();
+    unused = caches.responses;
+    caches.responses = larger;
+    caches.capacity = capacity;
+  } finally {
+    disposeAll(unused);
+  }
 }
 
 /** Requests by prompt, prompts in the order in which they are met. */

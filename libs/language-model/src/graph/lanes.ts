@@ -1,4 +1,4 @@
-import type { Feed, GraphFunction, NativeTensor } from '@infalign/tensor-graph';
+import { disposeAll, type Feed, type GraphFunction, type NativeTensor } from '@infalign/tensor-graph';
 
 /** A graph that a lane wants to have run. */
 interface Wanted {
@@ -9,12 +9,22 @@ interface Wanted {
 /** One of several computations of the same kind, side by side: it gives up its turn wherever it needs a graph to be run. */
 export type Lane<Result> = Generator<Wanted, Result, Record<string, NativeTensor>>;
 
-/** Has a graph run, within a lane. @returns its outputs, of which the caller disposes */
+/**
+ * Has a graph run, within a lane.
+ *
+ * @param own inputs that are for this run alone: they are disposed of, also where a lane or a graph fails
+ * @returns its outputs, of which the caller disposes
+ */
 export function* ran<Output extends string>(
   fn: GraphFunction<Output>,
   inputs: Readonly<Record<string, Feed>>,
+  own: Readonly<Record<string, NativeTensor>>,
 ): Lane<Record<Output, NativeTensor>> {
-  return yield { fn, inputs };
+  try {
+    return yield { fn, inputs: { ...inputs, ...own } };
+  } finally {
+    disposeAll(own);
+  }
 }
 
 /**
@@ -40,7 +50,12 @@ export function sideBySide<Result>(lanes: readonly Lane<Result>[]): Result[] {
       for (const fn of new Set(turn.map(([, wanted]) => wanted.fn))) {
         const wanting = turn.filter(([, wanted]) => wanted.fn === fn);
         const outputs = fn.runTogether(wanting.map(([, { inputs }]) => inputs));
-        wanting.forEach(([lane], index) => advance(lane, outputs[index]!));
+        try {
+          for (const [lane] of wanting) advance(lane, outputs.shift()!);
+        } finally {
+          // Where a lane fails, those after it do not get theirs.
+          outputs.forEach(disposeAll);
+        }
       }
     }
     return results;
