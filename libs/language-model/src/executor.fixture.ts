@@ -230,8 +230,19 @@ export function describeExecutor<M extends LanguageModel>(
       });
     });
 
-    it('refuses empty prompts and responses, and sequences longer than its positions', () => {
+    it('refuses empty prompts and responses, sequences longer than its positions, and tokens that it does not have', () => {
       withModel(smallConfig, policyWeights, (model) => {
+        const good = { promptTokens: [1], responseTokens: [1] };
+        for (const token of [-1, 13, NaN]) {
+          for (const bad of [
+            { promptTokens: [1, token], responseTokens: [1] },
+            { promptTokens: [1], responseTokens: [token] },
+          ]) {
+            expect(() => model.responseLogProbs([good, bad, good], 1)).toThrow(`the token ${token}, the model has 13`);
+            const settings = { learningRate: 0, maxGradientNorm: 1, temperature: 1 };
+            expect(() => model.trainer(textLoss, adam).step([good, bad, good], {}, settings)).toThrow(`token ${token}`);
+          }
+        }
         expect(() => model.responseLogProbs([{ promptTokens: [], responseTokens: [1] }], 1)).toThrow('empty');
         expect(() => model.responseLogProbs([{ promptTokens: [1], responseTokens: [] }], 1)).toThrow('empty');
         expect(() => model.values([{ promptTokens: Array(20).fill(1), responseTokens: Array(5).fill(1) }])).toThrow(

@@ -1,7 +1,7 @@
 import type { Arithmetic } from '@infalign/core';
 import type { LanguageModelConfig, Weights } from './definition.js';
 
-/** A prompt and a response to it, as token ids; each of at least one token. */
+/** A prompt and a response to it, as token ids of the model; each of at least one token, and together no more than its positions. */
 export interface Sequence {
   readonly promptTokens: ArrayLike<number>;
   readonly responseTokens: ArrayLike<number>;

@@ -1,3 +1,25 @@
+import type { LanguageModelConfig } from './definition.js';
+import type { Sequence } from './language-model.js';
+
+/** @throws Error if a prompt or a response is empty, a sequence is longer than the model's positions, or a token is not one of the model's */
+export function checkSequences({ vocabSize, maxPositions }: LanguageModelConfig, sequences: readonly Sequence[]): void {
+  for (const { promptTokens, responseTokens } of sequences) {
+    if (promptTokens.length === 0 || responseTokens.length === 0) throw new Error('a prompt or a response is empty');
+    const length = promptTokens.length + responseTokens.length;
+    if (length > maxPositions) {
+      throw new Error(`a sequence has ${length} tokens, the model has ${maxPositions} positions`);
+    }
+    for (const tokens of [promptTokens, responseTokens]) {
+      for (let index = 0; index < tokens.length; index++) {
+        const token = tokens[index]!;
+        if (!(token >= 0 && token < vocabSize)) {
+          throw new Error(`a sequence has the token ${token}, the model has ${vocabSize} tokens`);
+        }
+      }
+    }
+  }
+}
+
 /** Whether two arrays hold the same tokens. */
 export function equalTokens(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   if (a === b) return true;

@@ -1,4 +1,6 @@
+import type { LanguageModelConfig } from '../definition.js';
 import type { Sequence } from '../language-model.js';
+import { checkSequences } from '../token-sequences.js';
 
 /** Sequences as one array of tokens, padded on the right, and where their responses lie in it. */
 export interface PackedBatch {
@@ -20,14 +22,14 @@ export interface PackedBatch {
 /**
  * Packs sequences for one forward pass.
  *
- * @throws Error if a prompt or a response is empty, or a sequence longer than the model's positions
+ * @throws Error if a sequence is none of the model's
  */
-export function packBatch(sequences: readonly Sequence[], maxPositions: number): PackedBatch {
+export function packBatch(config: LanguageModelConfig, sequences: readonly Sequence[]): PackedBatch {
+  checkSequences(config, sequences);
   const time = sequences.reduce(
     (longest, { promptTokens, responseTokens }) => Math.max(longest, promptTokens.length + responseTokens.length),
     0,
   );
-  if (time > maxPositions) throw new Error(`a sequence has ${time} tokens, the model has ${maxPositions} positions`);
   const total = sequences.reduce((sum, { responseTokens }) => sum + responseTokens.length, 0);
   const tokens = new Int32Array(sequences.length * time);
   const statePositions = new Int32Array(total);
@@ -36,7 +38,6 @@ export function packBatch(sequences: readonly Sequence[], maxPositions: number):
   const lengths = new Int32Array(sequences.length);
   let next = 0;
   sequences.forEach(({ promptTokens, responseTokens }, row) => {
-    if (promptTokens.length === 0 || responseTokens.length === 0) throw new Error('a prompt or a response is empty');
     const start = row * time;
     tokens.set(promptTokens, start);
     tokens.set(responseTokens, start + promptTokens.length);

@@ -60,7 +60,7 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
     inChunks(sequences, forwardChunk, (chunk) => {
       tf.engine().startScope();
       try {
-        return compute(packBatch(chunk, config.maxPositions));
+        return compute(packBatch(config, chunk));
       } finally {
         tf.engine().endScope();
       }

@@ -26,7 +26,7 @@ export function createEagerTrainer<Input extends string, Statistic extends strin
 
   return {
     step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
-      const batch = packBatch(sequences, model.config.maxPositions);
+      const batch = packBatch(model.config, sequences);
       const variables = [...model.trained.values()];
       const reported: Record<string, number> = {};
       const { value, grads } = tf.tidy(() =>

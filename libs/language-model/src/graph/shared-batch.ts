@@ -1,6 +1,6 @@
 import type { LanguageModelConfig } from '../definition.js';
 import type { Sequence } from '../language-model.js';
-import { promptKey } from '../token-sequences.js';
+import { checkSequences, promptKey } from '../token-sequences.js';
 
 /**
  * Sequences laid out for one pass of a graph, without padding but in attention: the tokens of prompts and of responses stand one
@@ -46,22 +46,16 @@ const placeCost = 0.25;
  * Lays out sequences.
  *
  * @param withLast whether the last token of each sequence is needed: not where only what comes before response tokens is
- * @throws Error if a prompt or a response is empty, or a sequence longer than the model's positions
+ * @throws Error if a sequence is none of the model's
  */
 export function sharedBatch(
   config: LanguageModelConfig,
   sequences: readonly Sequence[],
   { withLast }: { readonly withLast: boolean },
 ): SharedBatch {
-  const { heads, keyValueHeads, maxPositions } = config;
+  const { heads, keyValueHeads } = config;
   const perKey = heads / keyValueHeads;
-  for (const { promptTokens, responseTokens } of sequences) {
-    if (promptTokens.length === 0 || responseTokens.length === 0) throw new Error('a prompt or a response is empty');
-    const length = promptTokens.length + responseTokens.length;
-    if (length > maxPositions) {
-      throw new Error(`a sequence has ${length} tokens, the model has ${maxPositions} positions`);
-    }
-  }
+  checkSequences(config, sequences);
   const { groups, samples, promptTime, responseTime, count } = arranged(sequences, withLast);
   const tokens = new Int32Array(count);
   const positions = new Int32Array(count);

@@ -123,6 +123,15 @@ describe('opening a pretrained model', () => {
     expect(openPretrained(folder).config).toEqual(untied);
   });
 
+  it('refuses a tokenizer with more tokens than the model', () => {
+    const smaller = { ...tinyConfig, vocabSize: 7 };
+    write('model.safetensors', encodeSafetensors(initialWeights(smaller, ['language-model'], 1)));
+    writeFolder({ vocab_size: 7 });
+    expect(() => openPretrained(folder)).toThrow(
+      `${join(folder, 'tokenizer.json')}: has 8 tokens, more than the vocab_size of config.json, 7`,
+    );
+  });
+
   it('ends texts with the tokenizer’s token where the model has several that end one', () => {
     write('model.safetensors', encodeSafetensors(tinyWeights));
     writeFolder({ eos_token_id: [0, 1] });

@@ -94,6 +94,15 @@ export function readPretrained(files: ReadonlyMap<string, Buffer | ByteSource>, 
     throw new InputError(`${place}/${names.weights}: lacks ${head}, which a ${architecture} has.`);
   }
   const trainedHere = tokenizerConfigJson === undefined || tokenizerConfigJson === trainedTokenizerConfig(config);
+  if (!trainedHere) {
+    const { vocabSize } = parseTokenizer(tokenizerJson, `${place}/${names.tokenizer}`, tokenizerConfigJson);
+    if (vocabSize > config.vocabSize) {
+      throw new InputError(
+        `${place}/${names.tokenizer}: has ${vocabSize} tokens, more than the vocab_size of ${names.config}, ${config.vocabSize}. ` +
+          'Restore the folder from its source.',
+      );
+    }
+  }
   return { config, weights, tokenizerJson, ...(trainedHere ? {} : { tokenizerConfigJson }) };
 }
 
