@@ -38,6 +38,15 @@ describe('a model in a GGUF file', () => {
     );
   });
 
+  it.each([
+    { 'llama.rope.scaling.factor': ['float32', 0] },
+    { 'llama.rope.scaling.factor': ['float32', 1] },
+    { 'llama.rope.scaling.factor': ['float32', 8], 'llama.rope.scaling.type': ['text', 'none'] },
+  ] as const)('is read where positions are not scaled: %j', (scaling) => {
+    const { metadata, tensors } = tinyGguf();
+    expect(read({ metadata: { ...metadata, ...scaling }, tensors }).config).toEqual(tinyConfig);
+  });
+
   it('has the tokenizer and the chat template of the metadata', () => {
     const { tokenizerJson, tokenizerConfigJson } = read(tinyGguf());
     const tokenizer = parseTokenizer(tokenizerJson, 't', tokenizerConfigJson);
@@ -71,6 +80,7 @@ describe('a model in a GGUF file', () => {
     [{ 'llama.attention.key_length': ['uint32', 6] }, 'llama.attention.key_length is 6, but has to be 4'],
     [{ 'llama.rope.dimension_count': ['uint32', 2] }, 'llama.rope.dimension_count is 2, but has to be 4'],
     [{ 'llama.rope.scaling.type': ['text', 'yarn'] }, 'llama.rope.scaling.type is "yarn", but has to be "none"'],
+    [{ 'llama.rope.scaling.factor': ['float32', 8] }, 'llama.rope.scaling.factor is 8, but has to be 1'],
     [{ 'llama.expert_count': ['uint32', 8] }, 'llama.expert_count is 8, but has to be 0'],
     [{ 'tokenizer.ggml.model': ['text', 'llama'] }, 'has "llama" as tokenizer.ggml.model'],
     [{ 'tokenizer.ggml.pre': ['text', 'llama-bpe'] }, 'has the unknown pre-tokenizer "llama-bpe"'],

@@ -102,6 +102,10 @@ function describeModel(
   demand('general.architecture', '', 'llama');
   demand('llama.expert_count', 0, 0);
   demand('llama.rope.scaling.type', 'none', 'none');
+  // Without a type llama.cpp scales positions linearly, and takes a factor of 0 for 1.
+  if (!metadata.has('llama.rope.scaling.type') && metadata.get('llama.rope.scaling.factor') !== 0) {
+    demand('llama.rope.scaling.factor', 1, 1);
+  }
   demand('llama.rope.scale_linear', 1, 1);
   const hiddenSize = count('llama.embedding_length');
   const heads = count('llama.attention.head_count');
