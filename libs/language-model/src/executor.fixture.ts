@@ -495,6 +495,21 @@ export function describeExecutor<M extends LanguageModel>(
           plainSettings,
         );
         expect(response!.responseTokens.length).toBeLessThanOrEqual(2);
+        // Each of several by its own prompt, not by the longest.
+        const settings = {
+          ...plainSettings,
+          logitBias: [-Infinity, ...Array<number>(12).fill(0)],
+          maxResponseTokens: 20,
+        };
+        const several = [22, 3, 10].map((length) => ({
+          promptTokens: Array<number>(length).fill(3),
+          randomSeed: [length],
+        }));
+        const responses = model.sample(several, settings);
+        expect(responses.map(({ responseTokens }) => responseTokens.length)).toEqual([2, 20, 14]);
+        several.forEach((request, row) => {
+          expect(responses[row]!.responseTokens).toEqual(model.sample([request], settings)[0]!.responseTokens);
+        });
       });
     });
   });

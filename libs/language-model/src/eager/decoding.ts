@@ -40,17 +40,22 @@ export function decode(
 ): SampledResponse[] {
   const prompts = requests.filter((_, row) => row % samples === 0).map((request) => request.promptTokens);
   const promptTime = prompts.reduce((longest, prompt) => Math.max(longest, prompt.length), 0);
-  const steps = Math.min(settings.maxResponseTokens, config.maxPositions - promptTime);
-  if (steps < 1) throw new Error(`a prompt of ${promptTime} tokens leaves no position for a response`);
-  const rows = requests.map(({ randomSeed }) => ({
-    random: seededRandom(...randomSeed),
-    tokens: new Int32Array(steps),
-    logProbs: new Float32Array(steps),
-    length: 0,
-    ended: false,
-  }));
+  if (promptTime >= config.maxPositions) {
+    throw new Error(`a prompt of ${promptTime} tokens leaves no position for a response`);
+  }
+  const rows = requests.map(({ promptTokens, randomSeed }) => {
+    const most = Math.min(settings.maxResponseTokens, config.maxPositions - promptTokens.length);
+    return {
+      random: seededRandom(...randomSeed),
+      tokens: new Int32Array(most),
+      logProbs: new Float32Array(most),
+      length: 0,
+      ended: false,
+    };
+  });
+  const isDone = ({ ended, length, tokens }: (typeof rows)[number]): boolean => ended || length === tokens.length;
 
-  /** Draws the next token of every row that has not ended, from states of which row i is `rowOf(i)`; disposes of these. */
+  /** Draws the next token of every row that is not done, from states of which row i is `rowOf(i)`; disposes of these. */
   const draw = (hidden: tf.Tensor2D, rowOf: (row: number) => number): Int32Array => {
     const distribution = tf.tidy(() => {
       const scaled: tf.Tensor2D = tf.div(finalNorm(config, weight, hidden), settings.temperature);
@@ -61,7 +66,7 @@ export function decode(
     distribution.dispose();
     hidden.dispose();
     return Int32Array.from(rows, (row, index) => {
-      if (row.ended) return config.eosTokenId;
+      if (isDone(row)) return config.eosTokenId;
       const start = rowOf(index) * config.vocabSize;
       const token = drawToken(probabilities, start, config.vocabSize, settings, row.random);
       row.tokens[row.length] = token;
@@ -78,10 +83,14 @@ export function decode(
   try {
     const lastHidden = tf.tidy(() => prefill(config, weight, tables, prompts, promptTime, padding, promptCaches));
     let tokens = draw(lastHidden, (row) => Math.floor(row / samples));
-    for (let step = 1; step < steps && rows.some((row) => !row.ended); step++) {
+    for (let step = 1; !rows.every(isDone); step++) {
       const grown: Cache[] = [];
       const hidden = tf.tidy(() => {
-        const positions = Int32Array.from(rows, (_, row) => promptLengths[Math.floor(row / samples)]! + step - 1);
+        // Rows that are done go on unread, at the model's last position at most.
+        const positions = Int32Array.from(
+          rows,
+          (_, row) => Math.min(promptLengths[Math.floor(row / samples)]! + step, config.maxPositions) - 1,
+        );
         const rotations = rotationsAt(tables, tf.tensor1d(positions, 'int32'));
         let x = tf.gather(weight('model.embed_tokens.weight') as tf.Tensor2D, tf.tensor1d(tokens, 'int32'));
         promptCaches.forEach((prompt, index) => {
