@@ -38,6 +38,15 @@ export function calibrateReward(reward: number, references: Float64Array): numbe
 }
 
 /**
+ * How many references have exactly this reward.
+ *
+ * @param references what sortedReferences returned
+ */
+export function countTies(reward: number, references: Float64Array): number {
+  return countAtOrBelow(references, reward) - countBelow(references, reward);
+}
+
+/**
  * The empirical calibrated reward of a rollout that is itself one of the references: it is left out of its own
  * reference set. Counted in, its tie with itself would pull every value towards ½.
  *

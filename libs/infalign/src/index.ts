@@ -4,6 +4,7 @@ export { bestOfWinRateEstimator, samplesForBestOf } from './best-of-win-rate.js'
 export {
   calibrateLeaveOneOut,
   calibrateReward,
+  countTies,
   calibrationCurve,
   calibrationQuality,
   sortedReferences,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { alignedPolicy } from './aligned-policy.js';
+import { calibrateReward, countTies, sortedReferences } from './calibration.js';
 import { optimalTransformation } from './frontier.js';
 import { gaussLegendre } from './gauss-legendre.js';
 import { InputError } from './input-error.js';
@@ -191,6 +192,35 @@ describe('the finite-K bias of exp', () => {
         if (t === 10 && c === 0.5) expect(plain / transformation.apply(c)).toBeGreaterThan(1.4);
       }
     }
+  });
+
+  it('is removed where rewards tie, too', () => {
+    const references = 40;
+    for (const t of [10, -5]) {
+      const transformation = exponentialTransformation(t);
+      // Rewards are 0 or 1, as those of a judge that says yes or no.
+      for (const [reward, ones] of [
+        [1, 0.5],
+        [1, 0.9],
+        [0, 0.5],
+      ] as const) {
+        const corrected = binomialMean(references, ones, (share) => {
+          const count = Math.round(share * references);
+          const sorted = sortedReferences(Array.from({ length: references }, (_, i) => (i < count ? 1 : 0)));
+          const ties = countTies(reward, sorted);
+          expect(ties).toBe(reward === 1 ? count : references - count);
+          return transformEstimate(transformation, calibrateReward(reward, sorted), references, {
+            corrected: true,
+            ties,
+          });
+        });
+        const c = reward === 1 ? 1 - ones + ones / 2 : (1 - ones) / 2;
+        expect(Math.abs(corrected / transformation.apply(c) - 1), `${t} ${reward} ${ones}`).toBeLessThan(1e-6);
+      }
+    }
+    expect(() => transformEstimate(exponentialTransformation(1), 0.5, 4, { corrected: true, ties: 3 })).toThrow(
+      '3 ties do not fit 4 half wins among 4 references',
+    );
   });
 
   it('is corrected on the normalised scale and for ties alike', () => {

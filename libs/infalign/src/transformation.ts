@@ -13,11 +13,11 @@ export interface Transformation {
   /** (Φ(u) − mean) / standardDeviation: the scale that a normalised β belongs to. */
   readonly normalised: (u: number) => number;
   /**
-   * An estimate of the raw Φ(C) from an empirical Ĉ of K references without the finite-K bias which Φ(Ĉ) has; absent where
-   * there is none. Of an exponential it is the series to degree K, whose rest is its bias: nothing that matters for K ≥ 2|t|, but
+   * An estimate of the raw Φ(C) from an empirical Ĉ of K references, of which so many tie with the response, without the
+   * finite-K bias which Φ(Ĉ) has; absent where there is none. Of an exponential it is the series to degree K, whose rest is its bias: nothing that matters for K ≥ 2|t|, but
    * for K < |t| as much as that of Φ(Ĉ) (exp:10, normalised: −0.27 at K = 8, −0.007 at 16).
    */
-  readonly unbiasedEstimate?: (calibratedReward: number, referenceCount: number) => number;
+  readonly unbiasedEstimate?: (calibratedReward: number, referenceCount: number, ties?: number) => number;
 }
 
 /** Φ(u) = u: the best transformation for plain sampling. */
@@ -71,7 +71,7 @@ export function exponentialTransformation(t: number): Transformation {
     mean: sign * scale * (1 + meanMinusOne),
     standardDeviation: scale * deviation,
     normalised: (u) => (sign * (Math.expm1(-steepness * distance(u)) - meanMinusOne)) / deviation,
-    unbiasedEstimate(calibratedReward, referenceCount) {
+    unbiasedEstimate(calibratedReward, referenceCount, ties) {
       assertEstimate(calibratedReward, referenceCount);
       let table = tables.get(referenceCount);
       if (table === undefined) {
@@ -80,7 +80,7 @@ export function exponentialTransformation(t: number): Transformation {
       }
       // For t < 0 count the references that beat the response: e^{t·C} = e^{t}·e^{|t|·(1 − C)}, whose series has no cancellation.
       const halfWins = Math.round(2 * referenceCount * (t > 0 ? calibratedReward : 1 - calibratedReward));
-      return sign * (t > 0 ? 1 : Math.exp(t)) * (table[halfWins] as number);
+      return sign * (t > 0 ? 1 : Math.exp(t)) * meanOverTies(table, halfWins, ties ?? halfWins % 2);
     },
   };
 }
@@ -95,14 +95,16 @@ export function exponentialTransformation(t: number): Transformation {
  * @param calibratedReward Ĉ from 0 to 1, a multiple of 1/(2·referenceCount)
  * @param referenceCount K, the number of references behind Ĉ (K − 1 after leaving one out)
  * @param options normalised: on the scale of mean 0 and unit variance (default: raw); corrected: use the estimate that
- *   is free of finite-K bias (default: Φ(Ĉ))
- * @throws InputError if Ĉ or K is out of range, or a correction is asked of a transformation that has none
+ *   is free of finite-K bias (default: Φ(Ĉ)); ties: references with the response's own reward, which the correction has to
+ *   know (default: as few as Ĉ can have, 0 or 1)
+ * @throws InputError if Ĉ or K is out of range, there cannot be so many ties, or a correction is asked of a transformation
+ *   that has none
  */
 export function transformEstimate(
   transformation: Transformation,
   calibratedReward: number,
   referenceCount: number,
-  options: { normalised?: boolean; corrected?: boolean } = {},
+  options: { normalised?: boolean; corrected?: boolean; ties?: number } = {},
 ): number {
   assertEstimate(calibratedReward, referenceCount);
   if (options.corrected === true) {
@@ -111,7 +113,7 @@ export function transformEstimate(
         `the finite-K correction is known for identity and exp:T only, not for ${transformation.name}`,
       );
     }
-    const value = transformation.unbiasedEstimate(calibratedReward, referenceCount);
+    const value = transformation.unbiasedEstimate(calibratedReward, referenceCount, options.ties);
     return options.normalised === true ? (value - transformation.mean) / transformation.standardDeviation : value;
   }
   const u =
@@ -187,11 +189,10 @@ function decayVariance(a: number): number {
 
 /**
  * Estimates of e^{a·C} from B wins among K: Σ_{m ≤ K} a^m/m! · [B]_m/[K]_m with falling factorials. Each [B]_m/[K]_m
- * is unbiased for C^m, so what is missing is only the series' tail beyond K. Entry 2B; a half win (a tie) takes the mean of
- * its neighbours.
+ * is unbiased for C^m, so what is missing is only the series' tail beyond K. Entry B.
  */
 function unbiasedExponentials(a: number, referenceCount: number): Float64Array {
-  const table = new Float64Array(2 * referenceCount + 1);
+  const table = new Float64Array(referenceCount + 1);
   for (let wins = 0; wins <= referenceCount; wins++) {
     let sum = 1;
     let term = 1;
@@ -199,8 +200,31 @@ function unbiasedExponentials(a: number, referenceCount: number): Float64Array {
       term *= ((a / m) * (wins - m + 1)) / (referenceCount - m + 1);
       sum += term;
     }
-    table[2 * wins] = sum;
-    if (wins > 0) table[2 * wins - 1] = (sum + (table[2 * wins - 2] as number)) / 2;
+    table[wins] = sum;
   }
   return table;
+}
+
+/**
+ * The mean of a table's entries by wins where each tie is a win or none with equal chances: wins then are binomial, as the
+ * table takes them to be.
+ *
+ * @param halfWins two for a win, one for a tie
+ */
+function meanOverTies(table: Float64Array, halfWins: number, ties: number): number {
+  const wins = (halfWins - ties) / 2;
+  if (!(Number.isInteger(wins) && ties >= 0 && wins >= 0 && wins + ties < table.length)) {
+    throw new InputError(`${ties} ties do not fit ${halfWins} half wins among ${table.length - 1} references`);
+  }
+  let sum = 0;
+  let total = 0;
+  // Wins of ties from the middle down, and as many up: weights are those of the binomial distribution over the largest.
+  let weight = 1;
+  for (let won = ties >> 1; won >= 0; won--) {
+    const lost = ties - won;
+    sum += weight * ((table[wins + won] as number) + (won === lost ? 0 : (table[wins + lost] as number)));
+    total += weight * (won === lost ? 1 : 2);
+    weight *= won / (lost + 1);
+  }
+  return sum / total;
 }

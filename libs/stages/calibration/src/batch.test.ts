@@ -1,4 +1,4 @@
-import { parseTransformation } from '@infalign/core';
+import { parseTransformation, transformEstimate } from '@infalign/core';
 import { describe, expect, it } from 'vitest';
 import { calibratedRollouts, fittedStates } from './batch.js';
 import { references, training } from './scored-rollouts.fixture.js';
@@ -38,6 +38,20 @@ describe('fitting and calibrating at once', () => {
       [rollouts[1], 0.5],
       [rollouts[2], 1],
     ]);
+  });
+
+  it('corrects for few references by the references that tie with the reward', () => {
+    const transformation = parseTransformation('exp:10');
+    const states = fittedStates([...references('a', [1, ...Array<number>(38).fill(2), 3])], [], keepAll);
+    const [tied, apart] = calibratedRollouts([training('a', 2), training('a', 2.5)], states, {
+      transformation,
+      corrected: true,
+    });
+    const estimate = (calibratedReward: number, ties: number): number =>
+      transformEstimate(transformation, calibratedReward, 40, { normalised: true, corrected: true, ties });
+    expect(tied!.transformedReward).toBe(estimate(0.5, 38));
+    expect(tied!.transformedReward).not.toBeCloseTo(estimate(0.5, 0), 2);
+    expect(apart!.transformedReward).toBe(estimate(39 / 40, 0));
   });
 
   it('goes on from states that are known, within their window', () => {

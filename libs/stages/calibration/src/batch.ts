@@ -37,6 +37,7 @@ export function calibratedRollout(
       ? reward
       : transformEstimate(transformation, calibratedReward, basis.references, {
           normalised: true,
+          ties: basis.ties(reward),
           corrected: corrected && basis.source === CalibrationSource.CALIBRATION_SOURCE_PROMPT,
         }),
     transformation: isRaw ? transformation : transformation.name,

@@ -1,4 +1,4 @@
-import { calibrateReward, seededRandom, shuffled, sortedReferences } from '@infalign/core';
+import { calibrateReward, countTies, seededRandom, shuffled, sortedReferences } from '@infalign/core';
 import { CalibrationSource } from '@infalign/contracts';
 import type { ReferenceSubset } from './calibration-run.js';
 import type { ReferenceDistribution } from './reference-distribution.js';
@@ -12,6 +12,8 @@ export interface CalibrationBasis {
   readonly references: number;
   /** The calibrated reward, in [0, 1]. */
   calibrate(reward: number): number;
+  /** How many of the references have this reward. */
+  ties(reward: number): number;
 }
 
 /** The references of the rollout's own prompt. */
@@ -21,6 +23,7 @@ export function promptBasis({ version, references }: ReferenceDistribution): Cal
     version,
     references: references.length,
     calibrate: (reward) => calibrateReward(reward, references),
+    ties: (reward) => countTies(reward, references),
   };
 }
 
@@ -51,5 +54,6 @@ export function pooledBasis(distributions: readonly ReferenceDistribution[], ver
     calibrate: (reward) =>
       distributions.reduce((sum, { references }) => sum + calibrateReward(reward, references), 0) /
       distributions.length,
+    ties: (reward) => distributions.reduce((sum, { references }) => sum + countTies(reward, references), 0),
   };
 }
