@@ -147,8 +147,19 @@ describe('a minibatch that takes several passes', () => {
       inputs: {},
       compute: (math, { values }) => ({ loss: math.square(math.mean(values())) }),
     };
-    expect(stepOf(squared, {}, { passBytes: Infinity, lanes: 2 }).numbers['loss']).toBeGreaterThan(0);
-    expect(() => stepOf(squared, {}, { passBytes: 1 })).toThrow('no sum of means');
+    const variance: Loss = {
+      inputs: {},
+      compute(math, outputs) {
+        const values = outputs.values();
+        return { loss: math.mean(math.square(math.subtract(values, math.mean(values)))) };
+      },
+    };
+    for (const loss of [squared, variance]) {
+      const { numbers } = stepOf(loss, {}, { passBytes: Infinity, lanes: 2 });
+      expect(numbers['loss']).toBeGreaterThan(0);
+      expect(numbers).toEqual(stepOf(loss, {}, { passBytes: Infinity, lanes: 1 }).numbers);
+      expect(() => stepOf(loss, {}, { passBytes: 1 })).toThrow('no sum of means');
+    }
   });
 
   it('leaves no tensors behind', () => {

@@ -40,7 +40,8 @@ export interface PartialArithmetic extends Arithmetic<GraphTensor> {
 
 /**
  * Arithmetic in which a mean is a part's share of the mean over the whole minibatch: its sum over the number that there are in all, which is
- * an input of the graph. Sums of means, and multiples of them, add up over the parts; their gradients do too.
+ * an input of the graph. Sums of means, and multiples of them, add up over the parts; their gradients do too. A mean of what is
+ * computed from another mean does not.
  */
 export function partialArithmetic(graph: Graph): PartialArithmetic {
   const shares = new Set<GraphTensor>();
@@ -69,8 +70,19 @@ export function partialArithmetic(graph: Graph): PartialArithmetic {
         throw new Error('means are over response tokens, sequences or pairs');
       }
       const name = totalInput(size);
-      return share(divide(sum(x), graph.inputs.get(name) ?? graph.input(name, 'float32', [])), true);
+      const total = graph.inputs.get(name) ?? graph.input(name, 'float32', []);
+      return share(divide(sum(x), total), !isComputedFrom(x, shares));
     },
     addsUp: (result) => shares.has(result),
   };
+}
+
+function isComputedFrom(x: GraphTensor, others: ReadonlySet<GraphTensor>): boolean {
+  const all = new Set([x]);
+  // What is added to a set is met too.
+  for (const tensor of all) {
+    if (others.has(tensor)) return true;
+    for (const input of tensor.node.inputs) all.add(input);
+  }
+  return false;
 }
