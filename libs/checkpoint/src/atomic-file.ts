@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { InputError } from '@infalign/core';
 import { partialEnding } from './checkpoint-name.js';
+import { StoreUnavailable } from './store-unavailable.js';
 
 /**
  * Writes a file so that it is there whole or not at all, also after a crash: the bytes reach the disk under another name,
@@ -64,7 +64,7 @@ const remedies: Readonly<Record<string, string>> = {
 /** An error of the file system that people can mend becomes one message with the place and the remedy. */
 export function explained(error: unknown, path: string, done: 'written' | 'read' = 'written'): unknown {
   const remedy = remedies[errorCode(error)];
-  return remedy ? new InputError(`${path}: cannot be ${done}: ${remedy}.`) : error;
+  return remedy ? new StoreUnavailable(`${path}: cannot be ${done}: ${remedy}.`) : error;
 }
 
 /** The code of an error of the file system (`ENOENT`), or an empty text. */

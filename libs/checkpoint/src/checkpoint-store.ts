@@ -12,6 +12,7 @@ import {
 } from './manifest.js';
 import type { ObjectStorage, StoredObject } from './object-storage.js';
 import { checkpointNames, objectsBelow, removableKeys } from './retention.js';
+import { StoreUnavailable } from './store-unavailable.js';
 
 /**
  * Checkpoints by name, in a folder or in S3. A name is checked as `checkpointName` does, wherever one is given; what goes
@@ -37,7 +38,7 @@ export interface CheckpointStore {
    * @param expectedHash the content hash that it must have; found also after other content has replaced it, until `retain`
    *   deletes it
    * @throws InputError if there is none of that name, or naming the file that is missing, damaged, or not the expected one;
-   *   StoreUnavailable, which is one too, if it could not be found out
+   *   StoreUnavailable, which is one too, if it could not be found out: also where nothing at all is in the store
    */
   read(name: string, expectedHash?: string): Promise<Checkpoint>;
   /** Whether there is a checkpoint of that name. */
@@ -95,6 +96,12 @@ export function createCheckpointStore(
       if (text === undefined) continue;
       const manifest = parseManifest(text, storage.place(folder), expectedHash);
       return { text, manifest, folder: manifest.folder === undefined ? `${folder}/` : `${folder}/${manifest.folder}/` };
+    }
+    if (!(await storage.isThere())) {
+      throw new StoreUnavailable(
+        `${storage.place(name)}: there is no such checkpoint, and nothing else: mount the volume that the checkpoint store ` +
+          "lies on, or correct the store's address.",
+      );
     }
     throw new InputError(
       `${storage.place(name)}: there is no such checkpoint. It was never published here, or has been deleted as outdated: ` +

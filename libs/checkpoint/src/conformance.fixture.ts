@@ -77,6 +77,7 @@ export function describeCheckpointStore(title: string, openPlace: () => Promise<
     });
 
     it('refuses a checkpoint that is not there, or is not the expected one', async () => {
+      await store.publish('v0', files, null);
       await expect(store.read('v1')).rejects.toThrow(/v1: there is no such checkpoint.*check the name/);
       await expect(store.read('v1', 'a'.repeat(64))).rejects.toThrow('there is no such checkpoint');
       const hash = await store.publish('v1', files, null);

@@ -28,6 +28,14 @@ export function openFolderStorage(folder: string): ObjectStorage {
   return {
     place: pathOf,
 
+    async isThere() {
+      try {
+        return ((await unlessMissing(() => readdir(root))) ?? []).length > 0;
+      } catch (error) {
+        throw explained(error, root, 'read');
+      }
+    },
+
     async put(key, bytes) {
       const path = pathOf(key);
       for (let attempt = 1; ; attempt++) {

@@ -1,12 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createCheckpointStore } from './checkpoint-store.js';
 import { describeCheckpointStore } from './conformance.fixture.js';
+import { openContentCache } from './content-cache.js';
 import { openFolderStorage } from './folder-storage.js';
 import { openFolderStore } from './folder-store.js';
 import { numberedFiles, numberOf } from './numbered-files.fixture.js';
+import { StoreUnavailable } from './store-unavailable.js';
 
 describeCheckpointStore('a checkpoint store in a folder', () => {
   const folder = mkdtempSync(join(tmpdir(), 'checkpoints-'));
@@ -65,7 +68,34 @@ describe('the folder of a checkpoint store', () => {
     writeFileSync(file, '');
     const store = openFolderStore(file);
     await expect(store.publish('v', new Map(), null)).rejects.toThrow('a part of the path is a file: choose another');
+    await expect(store.publish('v', new Map(), null)).rejects.toThrow(StoreUnavailable);
     await expect(store.read('v')).rejects.toThrow('there is no such checkpoint');
     expect(await store.list('')).toEqual([]);
+  });
+
+  it('says nothing of a checkpoint while its volume is not mounted, and that there is none once it is', async () => {
+    const mounted = join(folder, 'mounted');
+    const store = openFolderStore(mounted);
+    await store.publish('v', new Map(), null);
+    renameSync(mounted, join(folder, 'away'));
+    await expect(store.read('v')).rejects.toThrow(StoreUnavailable);
+    mkdirSync(mounted);
+    await expect(store.read('v')).rejects.toThrow(/mounted\/v: .* nothing else: mount the volume/);
+    await expect(store.read('v')).rejects.toThrow(StoreUnavailable);
+    rmdirSync(mounted);
+    renameSync(join(folder, 'away'), mounted);
+    await store.read('v');
+    await expect(store.read('w')).rejects.not.toThrow(StoreUnavailable);
+  });
+
+  it('is read also where the cache can keep nothing, which is told', async () => {
+    await openFolderStore(folder).publish('v', numberedFiles(1), { number: 1 });
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const told: unknown[] = [];
+    const cache = openContentCache(join(file, 'cache'), 1000, (error) => told.push(error));
+    const store = createCheckpointStore(openFolderStorage(folder), {}, cache);
+    expect(numberOf(await store.read('v'))).toBe(1);
+    expect(String(told[0])).toMatch(/file\/cache\/.*cannot be written: a part of the path is a file/);
   });
 });

@@ -9,6 +9,6 @@ export { openFolderStore } from './folder-store.js';
 export type { Checkpoint, CheckpointFiles } from './manifest.js';
 export { openCheckpointStore, type OpenCheckpointStoreOptions } from './open-checkpoint-store.js';
 export { isAlive, processIdentity, type ProcessIdentity } from './process-identity.js';
-export { StoreUnavailable } from './s3-errors.js';
 export { openS3Store, type S3StoreOptions } from './s3-store.js';
 export { decodeSafetensors, encodeSafetensors, type NamedArray, type NamedArrays } from './safetensors.js';
+export { StoreUnavailable } from './store-unavailable.js';

@@ -40,7 +40,7 @@ export function describeFiles(
     contents.set(name, typeof content === 'string' ? Buffer.from(content) : content);
   }
   const described = Object.fromEntries(
-    [...contents].map(([name, bytes]) => [name, { sha256: sha256(bytes), bytes: bytes.length }]),
+    [...contents].map(([name, bytes]) => [name, { sha256: hashOf(bytes), bytes: bytes.length }]),
   );
   return { manifest: { files: described, content_hash: contentHash(described), metadata }, contents };
 }
@@ -95,7 +95,7 @@ export function parseManifest(text: string, folder: string, expectedHash?: strin
  * @throws InputError if it is another
  */
 export function verifyContent(bytes: Uint8Array, expected: string, place: string): void {
-  const found = sha256(bytes);
+  const found = hashOf(bytes);
   if (found === expected) return;
   throw new InputError(
     `${place}: its content is not what was published (sha256 ${found}, expected ${expected}). ` +
@@ -115,7 +115,8 @@ function isManifest(value: unknown): value is Manifest {
   );
 }
 
-function sha256(bytes: Uint8Array): string {
+/** The SHA-256 of a file, hexadecimal. */
+export function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 

@@ -1,4 +1,4 @@
-import { InputError } from '@infalign/core';
+import { StoreUnavailable } from './store-unavailable.js';
 
 const certificate =
   'its certificate is not trusted: correct the endpoint, or name the authority in NODE_EXTRA_CA_CERTS';
@@ -10,9 +10,6 @@ const noCredentials =
   'no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws, or give the machine a role';
 const otherRegion = 'the bucket lies in another region, or its name is wrong: correct bucket or region';
 const full = 'the storage is full: free some space, or raise its quota';
-
-/** The store is out of reach, or denies access: this says nothing of what is in it. */
-export class StoreUnavailable extends InputError {}
 
 /** By the name or code of an error, as servers and the client library give it. */
 const remedies: Readonly<Record<string, string>> = {

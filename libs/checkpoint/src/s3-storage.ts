@@ -40,6 +40,8 @@ export function openS3Storage(location: S3Location): ObjectStorage {
 
   return {
     place,
+    // A bucket that is not there is an error of its own.
+    isThere: () => Promise.resolve(true),
 
     async put(key, bytes) {
       await run(key, ({ client, sdk }) =>

@@ -8,12 +8,15 @@ export interface S3StoreOptions extends S3Location, CheckpointStoreOptions {
   readonly cacheFolder?: string;
   /** How large that folder may become; by default 4 GiB. */
   readonly cacheBytes?: number;
+  /** Told why a file could not be kept there, or read from there: it has been read from the store then. */
+  readonly onCacheTrouble?: (error: unknown) => void;
 }
 
 const defaultCacheBytes = 4 * 1024 ** 3;
 
 /** Opens a checkpoint store in Amazon S3 or what speaks its protocol. Connects when it is first used. */
-export function openS3Store({ cacheFolder, cacheBytes, ...options }: S3StoreOptions): CheckpointStore {
-  const cache = cacheFolder === undefined ? undefined : openContentCache(cacheFolder, cacheBytes ?? defaultCacheBytes);
+export function openS3Store(options: S3StoreOptions): CheckpointStore {
+  const { cacheFolder, cacheBytes = defaultCacheBytes, onCacheTrouble } = options;
+  const cache = cacheFolder === undefined ? undefined : openContentCache(cacheFolder, cacheBytes, onCacheTrouble);
   return createCheckpointStore(openS3Storage(options), options, cache);
 }

@@ -2,7 +2,7 @@ import { openCheckpointStore, type CheckpointStore } from '@infalign/checkpoint'
 import { createModelCache, followRuns, type ModelCache, type Runs } from '@infalign/pipeline';
 import type { RolloutStream } from '@infalign/rollout-stream';
 import type { Services } from '@infalign/run-config';
-import { silentTelemetry, type Logger, type Telemetry } from '@infalign/telemetry';
+import { silentLogger, silentTelemetry, type Logger, type Telemetry } from '@infalign/telemetry';
 import { observedStore } from './observed-store.js';
 import { observedStream } from './observed-stream.js';
 import { openStream } from './open-stream.js';
@@ -41,7 +41,7 @@ export async function openServiceParts(
   credentials?: StoreCredentials,
   telemetry: Telemetry = silentTelemetry,
 ): Promise<ServiceParts> {
-  const store = observedStore(openStore(services, credentials), telemetry);
+  const store = observedStore(openStore(services, credentials, logger), telemetry);
   const stream = observedStream(await openStream(name, services, logger), { telemetry, logger, service: name });
   const runs = await followRuns(stream, store);
   const models = createModelCache(store, services.modelsInMemory);
@@ -63,8 +63,13 @@ export async function openServiceParts(
 }
 
 /** Opens the checkpoint store that services share. @throws InputError if its address is malformed */
-export function openStore({ store, storeCache }: Services, credentials?: StoreCredentials): CheckpointStore {
+export function openStore(
+  { store, storeCache }: Services,
+  credentials?: StoreCredentials,
+  logger: Logger = silentLogger,
+): CheckpointStore {
   return openCheckpointStore(store, {
+    onCacheTrouble: (error) => logger.warn({ err: error }, 'the cache of the checkpoint store cannot be used'),
     ...(credentials && { credentials }),
     ...(storeCache !== undefined && { cacheFolder: storeCache }),
   });
