@@ -15,6 +15,8 @@ export interface EncodedRecord {
   readonly key: string;
   /** Nothing where it says that there is no record of this key any more. */
   readonly payload: Uint8Array | undefined;
+  /** As its topic's `batchKey` has it. */
+  readonly batch: string | undefined;
   /** The W3C trace context that it belongs to. */
   readonly trace: string | undefined;
 }
@@ -26,7 +28,8 @@ export class InvalidRecord extends InputError {}
 export function encodeRecord({ topic, value, removes, trace }: OutgoingRecord, partitions: number): EncodedRecord {
   try {
     const payload = removes ? undefined : topic.codec.encode(value);
-    return { topic, partition: partitionOf(topic, value, partitions), key: topic.key(value), payload, trace };
+    const partition = partitionOf(topic, value, partitions);
+    return { topic, partition, key: topic.key(value), batch: topic.batchKey?.(value), payload, trace };
   } catch (error) {
     throw new InvalidRecord(`A record for ${topic.name} is not valid: ${messageOf(error)}`, { cause: error });
   }

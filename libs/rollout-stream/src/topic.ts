@@ -19,6 +19,11 @@ export interface Topic<T = unknown> {
   key(record: T): string;
   /** What its partition is derived from, where that is not the key: records with equal ones share a partition, in order. */
   partitionKey?(record: T): string;
+  /**
+   * The batch it belongs to, where batches have to stay in one piece: records with equal ones that are appended one after
+   * another stand so in their partition, whoever else appends at the same time.
+   */
+  batchKey?(record: T): string;
 }
 
 /** A place in a topic. Offsets count from 0 in each partition; compaction leaves gaps. */

@@ -41,6 +41,7 @@ const samplingRequests: Topic<SamplingRequest> = {
   compacted: false,
   codec: protobufCodec(SamplingRequest, checkSamplingRequest),
   key: (request) => request.promptId,
+  batchKey: ({ runId, batchId }) => JSON.stringify([runId, batchId]),
 };
 
 /** Responses, from the policy-sampler. */

@@ -89,7 +89,8 @@ export function explained(error: unknown): unknown {
   }
   if (type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE') {
     return new InputError(
-      `The Kafka brokers refuse records as large as this one: ${messageOf(error)}. Raise max.message.bytes of the topic.`,
+      `The Kafka brokers refuse a record, or a batch of records that stay together, as large as this one: ` +
+        `${messageOf(error)}. Raise max.message.bytes of the topic, or make batches smaller (sampling.batch_rollouts).`,
       { cause: error },
     );
   }

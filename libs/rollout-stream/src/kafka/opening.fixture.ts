@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { InputError } from '@infalign/core';
 import { describe, expect, it } from 'vitest';
@@ -13,7 +14,8 @@ import {
   readMany,
   spread,
 } from '../conformance-topics.fixture.js';
-import { outgoing, partitionOfKey } from '../topic.js';
+import type { RolloutStream } from '../rollout-stream.js';
+import { outgoing, partitionOfKey, type Topic } from '../topic.js';
 import { withAdmin } from './foreign-client.fixture.js';
 import { testOptions } from './kafka-cluster.fixture.js';
 import { openKafkaStream } from './kafka-stream.js';
@@ -167,6 +169,39 @@ export function describeOpening(cluster: () => KafkaCluster): void {
       expect(await all(stream, input)).toEqual([3]);
       expect(await all(stream, output)).toEqual([5]);
       await stream.close();
+    });
+
+    it('and keeps batches in one piece that several append at the same time; those are refused that brokers do not take', async () => {
+      const size = 1000;
+      const batchOf = (value: number) => Math.floor(value / size);
+      const topic: Topic<number> = {
+        ...input,
+        batchKey: (value) => String(batchOf(value)),
+        codec: {
+          encode: (value) => Buffer.from(`${value} ${randomBytes(300).toString('base64')}`),
+          decode: (bytes) => Number.parseInt(Buffer.from(bytes).toString()),
+        },
+      };
+      const shared = { ...options(), topics: [topic], maxRecordBytes: 1_000_000 };
+      const streams = [await openKafkaStream(shared), await openKafkaStream(shared)];
+      const append = (stream: RolloutStream, from: number, to: number) =>
+        stream.append(numbers(from, to).map((value) => outgoing(topic, value)));
+      for (let round = 0; round < 10; round++) {
+        const first = 4 * size * round;
+        await Promise.all(
+          streams.map((stream, index) => append(stream, first + 2 * size * index, first + 2 * size * (index + 1))),
+        );
+      }
+      const found = await all(streams[0]!, topic);
+      expect(found).toHaveLength(40 * size);
+      const changes = found.filter((value, index) => index > 0 && batchOf(value) !== batchOf(found[index - 1]!));
+      expect(changes).toHaveLength(39);
+      const tooLarge: Topic<number> = { ...topic, batchKey: () => 'all' };
+      const refused = streams[0]!.append(numbers(0, 4 * size).map((value) => outgoing(tooLarge, value)));
+      await expect(refused).rejects.toThrow(/a batch of records that stay together, as large .*make batches smaller/);
+      await expect(refused).rejects.toThrow(InputError);
+      expect(await all(streams[1]!, topic)).toHaveLength(40 * size);
+      for (const stream of streams) await stream.close();
     });
   });
 }

@@ -46,7 +46,7 @@ export interface ProducerContext {
   readonly unseen: Map<string, symbol>;
 }
 
-/** Records sent together have about so many bytes. */
+/** Records sent together have about so many bytes; more, where a batch that has to stay in one piece does. */
 const batchBytes = 256 * 1024;
 
 /** How long one step of a transaction is tried again while brokers change places. */
@@ -186,17 +186,25 @@ async function allDone(steps: readonly unknown[]): Promise<void> {
   if (failed) throw failed.reason;
 }
 
+/** Cut between what stays together only: what others send at the same time may get in between. */
 function* inBatches(records: readonly EncodedRecord[]): Generator<readonly EncodedRecord[]> {
   let start = 0;
   let bytes = 0;
-  for (const [index, { key, payload }] of records.entries()) {
-    const size = key.length + (payload?.length ?? 0);
-    if (index > start && bytes + size > batchBytes) {
-      yield records.slice(start, index);
-      start = index;
+  /** Where the piece begins that cannot be cut, and what it has. */
+  let piece = 0;
+  let pieceBytes = 0;
+  for (const [index, { key, payload, batch }] of records.entries()) {
+    if (batch === undefined || batch !== records[index - 1]?.batch) {
+      bytes += pieceBytes;
+      piece = index;
+      pieceBytes = 0;
+    }
+    pieceBytes += key.length + (payload?.length ?? 0);
+    if (piece > start && bytes + pieceBytes > batchBytes) {
+      yield records.slice(start, piece);
+      start = piece;
       bytes = 0;
     }
-    bytes += size;
   }
   if (start < records.length) yield records.slice(start);
 }
