@@ -17,6 +17,8 @@ interface Claim<T> {
   readonly lane: Lane;
   /** Ends what waits for the brokers. */
   readonly closing: AbortController;
+  /** Where the group stood at the last commit, as the brokers have it; -1 where there was none. */
+  committed: number;
   /** What is needed to work on it; nothing until earlier owners are fenced off. */
   open: { producer: TransactionalProducer; readonly feed: PartitionFeed<T> } | undefined;
 }
@@ -25,7 +27,9 @@ interface Claim<T> {
  * Joins a consumer group. Resolves when the partitions that are this member's share can be read.
  *
  * A partition's producer is opened before the group's position is read: it fences off the partition's earlier owner, and
- * ends what that one has begun, so that the position cannot change any more but by this member.
+ * ends what that one has begun, so that the position cannot change any more but by this member. So a member that was not heard
+ * of for too long, such as while it computed, keeps its partitions until the group shares them out anew: what it has computed
+ * is committed if nobody has taken the partition meanwhile, and refused if somebody has.
  */
 export async function joinAsMember<T>(context: StreamContext, group: string, topic: Topic<T>): Promise<GroupMember<T>> {
   const { network, settings, partitions, onTrouble } = context;
@@ -57,7 +61,13 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
   }
 
   async function open(partition: number): Promise<void> {
-    const claim: Claim<T> = { partition, lane: network.lane(), closing: new AbortController(), open: undefined };
+    const claim: Claim<T> = {
+      partition,
+      lane: network.lane(),
+      closing: new AbortController(),
+      committed: -1,
+      open: undefined,
+    };
     claims.set(partition, claim);
     const { signal } = claim.closing;
     const producer = await openProducer(claim);
@@ -67,6 +77,7 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
         ? committed!
         : (await endsOf(network, topicName, [partition], 'first', { signal, onTrouble }))[0]!;
     if (signal.aborted) return;
+    claim.committed = committed!;
     const feed = createPartitionFeed({
       network,
       lane: claim.lane,
@@ -114,10 +125,10 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
     signal: context.signal,
     onTrouble,
     onFailed: fail,
-    onAssigned(assigned, kept) {
+    onAssigned(assigned) {
       if (left) return;
       share = assigned;
-      for (const claim of claims.values()) if (!kept.includes(claim.partition)) release(claim);
+      for (const claim of claims.values()) if (!assigned.includes(claim.partition)) release(claim);
       settings.log.info({ group, topic: topic.name, partitions: assigned }, 'The group has shared out its partitions');
       const opened = assigned.filter((partition) => !claims.has(partition)).map(openOrFail);
       void Promise.all(opened).then(start);
@@ -153,19 +164,25 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
    * Ends a transaction of which it is not known what has become.
    *
    * @returns whether it was committed
+   * @throws PartitionLost also if the group stands neither where the transaction began nor where it ended: others have worked on it
    */
   async function settle(claim: Claim<T>, target: number): Promise<boolean> {
     const { partition } = claim;
     const { signal } = claim.closing;
     try {
+      // The coordinator may not have heard of this member either, and have given the partition to another one.
+      await membership.confirm();
       const producer = await openProducer(claim);
       const [committed] = await committedOffsets(network, groupId, topicName, [partition], { signal, onTrouble });
       if (claims.get(partition) === claim && claim.open) {
         claim.open.producer = producer;
-        return committed === target;
+        if (committed === target) return true;
+        if (committed === claim.committed) return false;
+        release(claim);
+        reclaim(partition);
       }
     } catch (error) {
-      if (!(error instanceof StreamClosed)) fail(error);
+      if (!(error instanceof StreamClosed) && !left) fail(error);
     }
     lost.delete(partition);
     throw new PartitionLost(`Partition ${partition} of ${topic.name} has gone to another member of ${group}.`);
@@ -203,6 +220,11 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
           if (claims.get(partition) === claim) release(claim);
           lost.delete(partition);
           reclaim(partition);
+          settings.log.warn(
+            { group, topic: topic.name, partition, sessionTimeoutMs: settings.sessionTimeoutMs },
+            'What was computed is lost: another member has taken the partition. If that repeats, raise ' +
+              'stream.session_timeout_ms over the time that the longest batch takes',
+          );
           throw new PartitionLost(
             `Partition ${partition} of ${topic.name} has been taken from ${group}: ${error.message}`,
           );
@@ -218,6 +240,7 @@ export async function joinAsMember<T>(context: StreamContext, group: string, top
           );
         }
       }
+      claim.committed = offset;
       feed.take(consumed);
     },
 

@@ -21,11 +21,10 @@ export interface MembershipOptions {
   /** Ends it, without leaving. */
   readonly signal: AbortSignal;
   /**
-   * Called when the group has shared the partitions out, and when the membership was lost, which leaves nothing.
-   *
-   * @param kept those of the partitions that nobody else can have had since the last call
+   * Called when the group has shared the partitions out. Where the membership was lost in between, others may have had them
+   * since the last call: whoever works on them is fenced off then.
    */
-  readonly onAssigned: (partitions: readonly number[], kept: readonly number[]) => void;
+  readonly onAssigned: (partitions: readonly number[]) => void;
   /** Called when the membership has ended for good, because of an error that does not pass. */
   readonly onFailed: (error: unknown) => void;
   readonly onTrouble: (error: unknown) => void;
@@ -63,14 +62,6 @@ export function joinGroup(options: MembershipOptions): Membership {
     );
   }
 
-  /** Others may have the partitions by now. */
-  function lose(): void {
-    if (generation === -1) return;
-    generation = -1;
-    owned = [];
-    onAssigned([], []);
-  }
-
   async function join(): Promise<void> {
     const joined = await askCoordinator((broker) =>
       broker.joinGroup({
@@ -100,12 +91,9 @@ export function joinGroup(options: MembershipOptions): Membership {
         })),
       }),
     );
-    const share = decodeShare(topic, memberAssignment);
-    // Whoever was in the generation before knows that nobody else has had a partition in between.
-    const kept = joined.generationId === generation + 1 ? share.filter((partition) => owned.includes(partition)) : [];
     generation = joined.generationId;
-    owned = share;
-    onAssigned(share, kept);
+    owned = decodeShare(topic, memberAssignment);
+    onAssigned(owned);
   }
 
   /** A coordinator that still knows this generation has given nothing of it to others, however long it has heard nothing. */
@@ -120,7 +108,7 @@ export function joinGroup(options: MembershipOptions): Membership {
     if (type !== 'UNKNOWN_MEMBER_ID' && type !== 'ILLEGAL_GENERATION' && type !== 'KafkaJSMemberIdRequired')
       throw error;
     if (type === 'UNKNOWN_MEMBER_ID') memberId = '';
-    lose();
+    generation = -1;
   }
 
   async function live(): Promise<void> {
@@ -140,16 +128,23 @@ export function joinGroup(options: MembershipOptions): Membership {
 
   const living = live().catch((error: unknown) => {
     if (error instanceof StreamClosed || signal.aborted) return;
-    lose();
     options.onFailed(explained(error));
   });
 
   return {
     async confirm() {
-      while (generation === -1) {
-        await sleep(heartbeatIntervalMs, undefined, { signal });
+      for (;;) {
+        while (generation === -1) await sleep(heartbeatIntervalMs, undefined, { signal });
+        const confirmed = generation;
+        try {
+          await heartbeat();
+          if (generation === confirmed) return;
+        } catch (error) {
+          signal.throwIfAborted();
+          understand(error);
+          await sleep(heartbeatIntervalMs, undefined, { signal });
+        }
       }
-      await heartbeat();
     },
     async leave() {
       closing.abort();

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { InputError } from '@infalign/core';
@@ -14,9 +15,9 @@ import {
   readMany,
   spread,
 } from '../conformance-topics.fixture.js';
-import type { RolloutStream } from '../rollout-stream.js';
+import { PartitionLost, type RolloutStream } from '../rollout-stream.js';
 import { outgoing, partitionOfKey, type Topic } from '../topic.js';
-import { withAdmin } from './foreign-client.fixture.js';
+import { foreignClient, withAdmin } from './foreign-client.fixture.js';
 import { testOptions } from './kafka-cluster.fixture.js';
 import { openKafkaStream } from './kafka-stream.js';
 import type { KafkaSecurity, KafkaStreamOptions } from './options.js';
@@ -168,6 +169,35 @@ export function describeOpening(cluster: () => KafkaCluster): void {
       await member.commit(home, batch, [outgoing(output, 5)]);
       expect(await all(stream, input)).toEqual([3]);
       expect(await all(stream, output)).toEqual([5]);
+      await stream.close();
+    });
+
+    it('and commits what was computed for longer than a session, unless another member has taken the partition', async () => {
+      const warnings: string[] = [];
+      const ignore = () => undefined;
+      const log = { info: ignore, error: ignore, warn: (_: unknown, message: string) => void warnings.push(message) };
+      const shared = { ...options(), log };
+      const stream = await openKafkaStream(shared);
+      await stream.append(numbers(0, 3).map((value) => outgoing(input, value)));
+      const member = await stream.join('group', input);
+      const home = partitionOfKey('all', stream.partitions);
+      // Nothing else happens in this process meanwhile.
+      const compute = () => execFileSync('sleep', ['4']);
+      for (const value of [0, 1]) {
+        const batch = (await readMany(member, home, 3 - value)).slice(0, 1);
+        compute();
+        await member.commit(home, batch, [outgoing(output, value)]);
+      }
+      expect(warnings.join()).not.toContain('session_timeout_ms');
+      const batch = await readMany(member, home, 1);
+      const transactionalId = `${shared.prefix}group-${shared.prefix}${input.name}-${home}`;
+      const other = foreignClient(cluster()).producer({ transactionalId, maxInFlightRequests: 1, idempotent: true });
+      await other.connect();
+      await (await other.transaction()).abort();
+      await expect(member.commit(home, batch, [outgoing(output, 2)])).rejects.toThrow(PartitionLost);
+      expect(warnings.join()).toMatch(/What was computed is lost: .* raise stream\.session_timeout_ms/);
+      await other.disconnect();
+      expect(await all(stream, output)).toEqual([0, 1]);
       await stream.close();
     });
 
