@@ -11,8 +11,12 @@ import type { ServiceParts } from './service-parts.js';
 /** How often a run that is watched is looked at. */
 const lookMs = 300;
 
-/** Starts, stops and inspects runs: what the learner's calls do. Any learner can do it for all runs. */
-export function learningControl({ stream, store, runs }: ServiceParts): LearningServiceOptions {
+/**
+ * Starts, stops and inspects runs: what the learner's calls do. Any learner can do it for all runs.
+ *
+ * @param ending ends what follows a run
+ */
+export function learningControl({ stream, store, runs }: ServiceParts, ending: AbortSignal): LearningServiceOptions {
   async function known(runId: string): Promise<PipelineRun | undefined> {
     try {
       return await runs.run(runId);
@@ -62,7 +66,8 @@ export function learningControl({ stream, store, runs }: ServiceParts): Learning
     stop: (runId) => setStopped(runId, true),
     rollBack: async (runId, version) => rollBack((await known(runId))!, version, { stream, store, runs }),
     state,
-    async *statistics(runId, signal) {
+    async *statistics(runId, callSignal) {
+      const signal = AbortSignal.any([callSignal, ending]);
       const run = (await known(runId))!;
       for (let [told, version] = [0, 0]; ;) {
         const current = (await state(runId))!;

@@ -10,9 +10,9 @@ export const ppoLearner: Service = {
   name: 'ppoLearner',
   title: 'ppo-learner',
   computes: true,
-  assemble(parts) {
+  assemble(parts, ending) {
     return {
-      calls: implement(PpoLearnerServiceService, learningService(learningControl(parts))),
+      calls: implement(PpoLearnerServiceService, learningService(learningControl(parts, ending))),
       serve: (signal) => serveLearning(parts, signal),
     };
   },

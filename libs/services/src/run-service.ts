@@ -1,4 +1,4 @@
-import { startRpcServer } from '@infalign/rpc';
+import { RpcError, startRpcServer } from '@infalign/rpc';
 import type { Services } from '@infalign/run-config';
 import { silentTelemetry, type Logger, type Telemetry } from '@infalign/telemetry';
 import { openServiceParts, type StoreCredentials } from './service-parts.js';
@@ -29,8 +29,9 @@ export async function runService(service: Service, options: RunServiceOptions): 
   const { services, logger, signal, telemetry = silentTelemetry } = options;
   const { rpc, drainSeconds } = services;
   const parts = await openServiceParts(service.title, services, logger, options.credentials, telemetry);
+  const ending = new AbortController();
   try {
-    const { calls, serve } = service.assemble(parts);
+    const { calls, serve } = service.assemble(parts, ending.signal);
     const server = await startRpcServer({
       services: [calls],
       host: rpc.host,
@@ -43,17 +44,25 @@ export async function runService(service: Service, options: RunServiceOptions): 
       logger,
       telemetry,
     });
+    const drain = (): Promise<void> => {
+      ending.abort(
+        new RpcError('UNAVAILABLE', 'SHUTTING_DOWN', 'the service is ending', {
+          remedy: 'call again: another instance will answer',
+        }),
+      );
+      return server.drain(drainSeconds * 1000);
+    };
     const drained = new Promise<void>((resolve) => {
-      const drain = (): void => void server.drain(drainSeconds * 1000).then(resolve);
-      if (signal.aborted) drain();
-      else signal.addEventListener('abort', drain, { once: true });
+      const begin = (): void => void drain().then(resolve);
+      if (signal.aborted) begin();
+      else signal.addEventListener('abort', begin, { once: true });
     });
     try {
       options.onListening?.(server.address);
       await serve(signal);
       await drained;
     } finally {
-      await server.drain(drainSeconds * 1000);
+      await drain();
     }
   } finally {
     await parts.close();

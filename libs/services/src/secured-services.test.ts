@@ -188,7 +188,7 @@ describeWithKafka('services with mTLS and tokens over Kafka with TLS and SCRAM',
     expect(await programs.evaluator.ended).toBe(0);
   });
 
-  it('abort calls that go on after the time to drain, and end with 0 even so', async () => {
+  it('end calls that follow a run when they are told to end, and end with 0', async () => {
     const { policy } = await begin(operator, 'watched', 100_000);
     const statistics = operator.learner.watchRun({ runId: policy }, { retry: noRetry })[Symbol.asyncIterator]();
     await statistics.next();

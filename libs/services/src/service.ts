@@ -11,7 +11,10 @@ export interface Service {
   readonly title: RecordingService;
   /** Whether it computes with models, and so needs the native library. */
   readonly computes: boolean;
-  assemble(parts: ServiceParts): AssembledService;
+  /**
+   * @param ending aborted, with what callers are to be told, when no more is worked on: calls that wait for such work end then
+   */
+  assemble(parts: ServiceParts, ending: AbortSignal): AssembledService;
 }
 
 /** A service put together. */
