@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openFolderStore } from '@infalign/checkpoint';
 import { Purpose } from '@infalign/contracts';
+import { InputError } from '@infalign/core';
 import {
   assembleCalibration,
   assembleSampling,
@@ -17,7 +18,7 @@ import {
 } from '@infalign/pipeline';
 import { openEmbeddedStream, outgoing, runToQuiescence, stageWorker, topics } from '@infalign/rollout-stream';
 import { parseExperiment, parseServices } from '@infalign/run-config';
-import { createLogger, silentTelemetry } from '@infalign/telemetry';
+import { createLogger, inMemoryTelemetry, silentTelemetry } from '@infalign/telemetry';
 import { afterAll, expect, it, onTestFinished, vi } from 'vitest';
 import { evaluations } from './evaluator.js';
 import { learningControl } from './learning-control.js';
@@ -84,6 +85,24 @@ it('begins anew after a rollback, also where the rollouts that the learner waits
     ending.abort();
     await served;
     for (const stage of stages) await stage.close();
+  }
+});
+
+it('tells how old the latest version is also of a run that cannot be learned, as its checkpoint is damaged', async () => {
+  const { parts, run, runId } = await begin('damaged');
+  const read = () => Promise.reject(new InputError('the checkpoint is damaged'));
+  const telemetry = inMemoryTelemetry();
+  const ending = new AbortController();
+  const served = serveLearning({ ...parts, store: { ...parts.store, read }, telemetry }, ending.signal);
+  const age = async () => (await telemetry.observed('infalign.policy.age'))[0];
+  try {
+    await vi.waitUntil(async () => ((await age())?.value ?? 0) > 2, { timeout: 20_000 });
+    expect((await age())!.attributes).toEqual({ 'infalign.run.id': runId });
+    await parts.stream.append([outgoing(topics.runs, { ...run.record, stopped: true })]);
+    await vi.waitUntil(async () => (await age()) === undefined, { timeout: 20_000 });
+  } finally {
+    ending.abort();
+    await served;
   }
 });
 

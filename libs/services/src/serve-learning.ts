@@ -27,6 +27,14 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
   const learning = new Map<string, Learning>();
   /** Runs of which nothing more is learned: a finished one is not rolled back. */
   const finished = new Set<string>();
+  /** The latest version of each run that is due, and since when it is known here: also of runs that cannot be learned. */
+  const latest = new Map<string, { readonly version: number; readonly since: number }>();
+  const endTelling = parts.telemetry.observe('infalign.policy.age', () =>
+    [...latest].map(([runId, { since }]) => ({
+      value: (performance.now() - since) / 1000,
+      attributes: { 'infalign.run.id': runId },
+    })),
+  );
   const failed = new AbortController();
   let failure: { readonly error: unknown } | undefined;
   try {
@@ -44,7 +52,11 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
         }
         const rollback = versions.findLast(({ rolledBackTo }) => rolledBackTo > 0)?.version ?? 0;
         due.set(record.runId, { run, rollback });
+        const version = versions.at(-1)?.version ?? 0;
+        if (latest.get(record.runId)?.version !== version)
+          latest.set(record.runId, { version, since: performance.now() });
       }
+      for (const runId of latest.keys()) if (!due.has(runId)) latest.delete(runId);
       // One that waits for rollouts does not notice that it has been fenced off by a rollback.
       for (const [runId, { rollback, end }] of learning) if (due.get(runId)?.rollback !== rollback) end();
       for (const [runId, { run, rollback }] of due) {
@@ -63,6 +75,7 @@ export async function serveLearning(parts: ServiceParts, signal: AbortSignal): P
     for (const { end } of learning.values()) end();
     await Promise.all([...learning.values()].map(({ ended }) => ended));
   } finally {
+    endTelling();
     await member.leave();
   }
   if (failure) throw failure.error;

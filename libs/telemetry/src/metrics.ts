@@ -277,7 +277,8 @@ export const metrics = {
     kind: 'observed gauge',
     unit: 's',
     description:
-      'Time since the learner of a run has announced a policy version, or has begun to learn; told while the run is learned.',
+      'Time since the learner that a run is assigned to has first seen its latest policy version; told while the run is to be ' +
+      'learned, whether it can be or not.',
     attributes: perRun,
     services: ['ppo-learner'],
   },

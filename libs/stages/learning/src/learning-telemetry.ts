@@ -31,14 +31,10 @@ export function learningTelemetry(telemetry: Telemetry, runId: string, targetKl:
   let waited = 0;
   /** Since when rollouts are waited for, if they are. */
   let waitingSince: number | undefined = performance.now();
-  let announcedAt = performance.now();
   const secondsSince = (start: number): number => (performance.now() - start) / 1000;
-  const ends = [
-    telemetry.observe('infalign.learner.waiting.time', () => [
-      { value: waited + (waitingSince === undefined ? 0 : secondsSince(waitingSince)), attributes: run },
-    ]),
-    telemetry.observe('infalign.policy.age', () => [{ value: secondsSince(announcedAt), attributes: run }]),
-  ];
+  const end = telemetry.observe('infalign.learner.waiting.time', () => [
+    { value: waited + (waitingSince === undefined ? 0 : secondsSince(waitingSince)), attributes: run },
+  ]);
 
   /** A span below the one that is active, if one is. */
   function startStep(name: string): TraceSpan | undefined {
@@ -52,9 +48,7 @@ export function learningTelemetry(telemetry: Telemetry, runId: string, targetKl:
       waitingSince = undefined;
       const spans = startSpans(telemetry, runId, traces);
       try {
-        const result = await withinSpan(spans[0], work);
-        announcedAt = performance.now();
-        return result;
+        return await withinSpan(spans[0], work);
       } catch (error) {
         for (const span of spans) span.fail(error instanceof Error ? error.name : 'failed');
         throw error;
@@ -95,7 +89,7 @@ export function learningTelemetry(telemetry: Telemetry, runId: string, targetKl:
       telemetry.record('infalign.learner.gradient_norm', statistics.gradientNorm, run);
       telemetry.record('infalign.policy.version', version, run);
     },
-    close: () => ends.forEach((end) => end()),
+    close: () => end(),
   };
 }
 
