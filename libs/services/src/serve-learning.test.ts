@@ -20,6 +20,7 @@ import { openEmbeddedStream, outgoing, runToQuiescence, stageWorker, topics } fr
 import { parseExperiment, parseServices } from '@infalign/run-config';
 import { createLogger, inMemoryTelemetry, silentTelemetry } from '@infalign/telemetry';
 import { afterAll, expect, it, onTestFinished, vi } from 'vitest';
+import { referenceStates } from './calibrator.js';
 import { evaluations } from './evaluator.js';
 import { learningControl } from './learning-control.js';
 import { serveLearning } from './serve-learning.js';
@@ -145,4 +146,19 @@ it('asks for the samples of an evaluation once, and only for batches of which re
   expect(await asked()).toEqual(missing);
   await stream.append(missing.map((promptId) => outgoing(topics.evaluationResults, { ...result, promptId })));
   for (const found of await Promise.all(calls)) expect(found.sort()).toEqual([known, ...missing]);
+});
+
+it('reads each table of references once for all prompts of a call, and none for a caller that has gone', async () => {
+  const { stream } = await begin('calibrated');
+  const promptIds = Array.from({ length: 12 }, (_, index) => `prompt-${index}`);
+  const kept = { runId: 'r', version: 1, rewardModelVersion: 'a', references: [1], window: [], seen: 1, baseline: [] };
+  const states = promptIds.map((promptId) => ({ ...kept, promptId }));
+  await stream.append(states.map((state) => outgoing(topics.calibrationState, state)));
+  const table = vi.fn(stream.table);
+  const wanted = [...promptIds, 'unknown'].map((promptId) => ({ runId: 'r', promptId }));
+  const found = await referenceStates({ partitions, table }, wanted, new AbortController().signal);
+  expect([...found.values()].map(({ promptId }) => promptId).sort()).toEqual(promptIds.sort());
+  expect(table).toHaveBeenCalledTimes(partitions);
+  await expect(referenceStates({ partitions, table }, wanted, AbortSignal.abort())).rejects.toThrow('aborted');
+  expect(table).toHaveBeenCalledTimes(partitions);
 });

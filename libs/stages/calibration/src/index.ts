@@ -3,4 +3,4 @@ export { pooledBasis, promptBasis, type CalibrationBasis } from './calibration-b
 export type { CalibrationRun, ReferenceSettings, RewardCalibration, TrainingCalibration } from './calibration-run.js';
 export { calibrationStage, type CalibrationStageOptions, type MeasuredRollouts } from './pipeline.js';
 export { calibrationState, referenceDistribution, type ReferenceDistribution } from './reference-distribution.js';
-export { calibrationService, type CalibrationServiceOptions } from './service.js';
+export { calibrationService, type CalibrationServiceOptions, type PromptOfRun } from './service.js';
