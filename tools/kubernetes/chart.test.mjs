@@ -320,12 +320,21 @@ describe('with values of its own', () => {
     const sampler = await loaded(render(secure), 'policy-sampler');
     expect(sampler).toMatchObject({
       store: 's3://team-a-checkpoints/production/runs?endpoint=https://storage.example.com:9000',
+      storeCacheMib: 16_384,
       logLevel: 'warn',
       threads: 2,
       drainSeconds: 120,
       stream: { prefix: 'team-a.', partitions: 40, sasl: { mechanism: 'scram-sha-512', username: 'infalign' } },
       rpc: { maxRunningCalls: 32, tls: { clientCaFile: '/etc/infalign/tls/ca.crt' } },
     });
+    for (const [cacheSize, storeCacheMib] of [
+      ['1.5Gi', 1228],
+      ['500M', 381],
+      ['100', 1],
+    ]) {
+      const values = { checkpoints: { s3: { cacheSize } } };
+      expect(await loaded(render(secure, values), 'policy-sampler')).toMatchObject({ storeCacheMib });
+    }
     expect((await loaded(render(secure), 'client')).client).toEqual({
       plaintext: 'loopback-only',
       tls: {

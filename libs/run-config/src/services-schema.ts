@@ -87,6 +87,7 @@ export const servicesSchema = z.strictObject({
     .min(1)
     .exactOptional()
     .describe('Folder in which files read from S3 are kept; none are without it.'),
+  store_cache_mib: z.int().min(1).default(4096).describe('How large that folder may become, in MiB.'),
   rpc: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('The address of this machine that services listen on.'),

@@ -64,13 +64,13 @@ export async function openServiceParts(
 
 /** Opens the checkpoint store that services share. @throws InputError if its address is malformed */
 export function openStore(
-  { store, storeCache }: Services,
+  { store, storeCache, storeCacheMib }: Services,
   credentials?: StoreCredentials,
   logger: Logger = silentLogger,
 ): CheckpointStore {
   return openCheckpointStore(store, {
     onCacheTrouble: (error) => logger.warn({ err: error }, 'the cache of the checkpoint store cannot be used'),
     ...(credentials && { credentials }),
-    ...(storeCache !== undefined && { cacheFolder: storeCache }),
+    ...(storeCache !== undefined && { cacheFolder: storeCache, cacheBytes: storeCacheMib * 2 ** 20 }),
   });
 }

@@ -55,7 +55,10 @@ before those of all.
 {{- end -}}
 {{- $file := dict "stream" $stream "store" (include "infalign.store" $root) "rpc" $rpc "client" $client "services" $services -}}
 {{- $_ := set $file "telemetry" (include "infalign.telemetry" $root | fromYaml) -}}
-{{- if eq $values.checkpoints.type "s3" }}{{ $_ := set $file "store_cache" "/var/cache/infalign" }}{{ end -}}
+{{- if eq $values.checkpoints.type "s3" }}
+{{- $_ := set $file "store_cache" "/var/cache/infalign" -}}
+{{- $_ := set $file "store_cache_mib" (include "infalign.cacheMib" $values.checkpoints.s3.cacheSize | int) -}}
+{{- end -}}
 {{- mergeOverwrite $file (omit $settings "rpc") | toYaml -}}
 {{- end -}}
 
@@ -77,6 +80,16 @@ otlp:
 prometheus: { host: 0.0.0.0, plaintext: {{ .plaintext }} }
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/*
+MiB that a cache keeps in a volume of that size (a quantity of Kubernetes): four fifths, as a file is there beside those that go for
+it, and a pod whose volume overflows is evicted.
+*/}}
+{{- define "infalign.cacheMib" -}}
+{{- $bytes := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "P" 1000000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{- max 1 (floor (divf (mulf 0.8 (trimSuffix $unit . | float64) (index $bytes $unit)) 1048576) | int64) -}}
 {{- end -}}
 
 {{/* The checkpoint store's address. */}}
