@@ -585,6 +585,7 @@ describe('with values of its own', () => {
     [{ services: { ppoLearner: { scaling: { minReplicas: 0 } } } }, "'scaling' not allowed"],
     [{ services: { policySampler: { settings: { drain: 3 } } } }, "'drain' not allowed"],
     [{ settings: { log_level: 'loud' } }, '/settings/log_level'],
+    [{ settings: { drain_seconds: 900 } }, 'settings.drain_seconds: every service has its own'],
     [{ services: { evaluator: { replicas: '2' } } }, '/services/evaluator/replicas'],
     [{ checkpoints: { type: 'tape' } }, '/checkpoints/type'],
     [{ services: { evaluator: { image: { digest: 'sha256:1' } } } }, '/services/evaluator/image/digest'],

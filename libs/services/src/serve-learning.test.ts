@@ -154,11 +154,11 @@ it('reads each table of references once for all prompts of a call, and none for 
   const kept = { runId: 'r', version: 1, rewardModelVersion: 'a', references: [1], window: [], seen: 1, baseline: [] };
   const states = promptIds.map((promptId) => ({ ...kept, promptId }));
   await stream.append(states.map((state) => outgoing(topics.calibrationState, state)));
-  const table = vi.fn(stream.table);
+  const table = vi.spyOn(stream, 'table');
   const wanted = [...promptIds, 'unknown'].map((promptId) => ({ runId: 'r', promptId }));
-  const found = await referenceStates({ partitions, table }, wanted, new AbortController().signal);
+  const found = await referenceStates(stream, wanted, new AbortController().signal);
   expect([...found.values()].map(({ promptId }) => promptId).sort()).toEqual(promptIds.sort());
   expect(table).toHaveBeenCalledTimes(partitions);
-  await expect(referenceStates({ partitions, table }, wanted, AbortSignal.abort())).rejects.toThrow('aborted');
+  await expect(referenceStates(stream, wanted, AbortSignal.abort())).rejects.toThrow('aborted');
   expect(table).toHaveBeenCalledTimes(partitions);
 });

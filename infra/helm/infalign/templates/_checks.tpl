@@ -1,5 +1,6 @@
 {{/* What the schema of values cannot say: settings that need each other, or contradict each other. */}}
 {{- define "infalign.checks" -}}
+{{- $root := . -}}
 {{- $kafka := .Values.kafka -}}
 {{- if $kafka.strimzi.enabled -}}
 {{- if $kafka.bootstrapServers }}{{ fail "kafka.bootstrapServers: contradicts kafka.strimzi.enabled, which makes brokers; give one of the two" }}{{ end -}}
@@ -27,8 +28,10 @@
 {{- if (index $prometheus .).enabled }}{{ fail (printf "telemetry.prometheus.%s.enabled: needs telemetry.prometheus.enabled" .) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- range list "threads" "drain_seconds" -}}
+{{- if hasKey $root.Values.settings . }}{{ fail (printf "settings.%s: every service has its own; set services.NAME.settings.%s" . .) }}{{ end -}}
+{{- end -}}
 {{- $partitions := int $kafka.partitions -}}
-{{- $root := . -}}
 {{- range $name, $_ := include "infalign.services" . | fromYaml -}}
 {{- $service := index $root.Values.services $name -}}
 {{- if gt (int $service.replicas) $partitions }}{{ fail (printf "services.%s.replicas: is %v, and topics have %v partitions: more than one for each has nothing to do" $name $service.replicas $partitions) }}{{ end -}}
