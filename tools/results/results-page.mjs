@@ -26,7 +26,7 @@ export function hasFigure(name) {
 }
 
 function section(name, results) {
-  const { title, before, figure, after } = texts[name];
+  const { title, before, figure, across, after } = texts[name];
   const { machine, times, runs } = results;
   const drawn =
     figure === undefined
@@ -50,7 +50,8 @@ ${runs.length} runs; ${machine.processor}, ${machine.cores} cores, ${duration(ti
 of held-out pairs in the order of their label, judge: ${percent(results.judge.accuracy.mean)}. Distance of calibrated rewards from uniform
 (Kolmogorov–Smirnov) on held-out prompts: ${results.calibration.kolmogorov_smirnov.toFixed(3)}.
 ${drawn}
-${matchedTables(results)}
+${runs[0].target_kl === null ? strengthTables(results) : matchedTables(results)}
+${across === undefined ? '' : acrossTable(results, across)}
 ${results.plant === undefined ? '' : plantTable(results)}
 ${after}
 `;
@@ -88,6 +89,40 @@ ${table(['method', 'KL', 'seeds', 'win rate', 'frontier', 'efficiency', 'by the 
     .join('\n');
 }
 
+/** Methods that are for one best-of-N each, in all of them: at the same KL, mean over seeds, the best of each column in bold. */
+function acrossTable(results, across) {
+  const procedures = results.procedures.filter((name) => name === 'standard' || name.startsWith('bon:'));
+  const rows = matchMethods(results).methods.filter(({ method }) => across.includes(method));
+  const winRateOf = (method, kl, procedure) =>
+    rows.find((row) => row.method === method && row.kl === kl && row.procedure === procedure)?.win_rate;
+  const kls = [...new Set(rows.map(({ kl }) => kl))];
+  const lines = kls.flatMap((kl) =>
+    across.map((method) => [
+      `\`${method}\``,
+      kl,
+      ...procedures.map((procedure) => {
+        const winRate = winRateOf(method, kl, procedure);
+        const best = Math.max(...across.map((other) => winRateOf(other, kl, procedure)));
+        return winRate === best ? `**${percent(winRate)}**` : percent(winRate);
+      }),
+    ]),
+  );
+  return `### Aligned for one N, used with another
+
+${table(['method', 'KL', ...procedures], lines)}`;
+}
+
+/** By the strength that was asked for: the KL that it came to, and win rates, mean over seeds. */
+function strengthTables(results) {
+  const lines = groupsOf(results.runs, ({ method, beta }) => `${method} ${beta.normalised}`).map((runs) => [
+    `\`${runs[0].method}\``,
+    runs[0].beta.normalised,
+    klBySeed(runs),
+    ...results.procedures.map((procedure) => meanWinRate(runs, procedure, 'proxy')),
+  ]);
+  return table(['method', 'β', 'KL, by seed', ...results.procedures], lines);
+}
+
 /** A method's win rate less that of the best at the same KL, in percentage points. */
 function behind(comparisons, procedure, row, leader) {
   const found = comparisons.find(
@@ -106,23 +141,14 @@ function behind(comparisons, procedure, row, leader) {
 
 function plantTable(results) {
   const { plant, runs } = results;
-  const groups = [...new Set(runs.map(({ method, target_kl }) => `${method} ${target_kl}`))];
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const lines = groups.map((group) => {
-    const own = runs.filter(({ method, target_kl }) => `${method} ${target_kl}` === group);
-    const winRate = (scorer) =>
-      percent(
-        mean(own.map((run) => run.win_rates.find((one) => one.procedure === 'standard' && one.scorer === scorer).mean)),
-      );
-    return [
-      `\`${own[0].method}\``,
-      own[0].target_kl,
-      own.map((run) => run.kl.exact.mean.toFixed(2)).join(', '),
-      own.map((run) => percent(run.phrase_share.mean)).join(', '),
-      winRate('proxy'),
-      winRate('judge'),
-    ];
-  });
+  const lines = groupsOf(runs, ({ method, target_kl }) => `${method} ${target_kl}`).map((own) => [
+    `\`${own[0].method}\``,
+    own[0].target_kl,
+    klBySeed(own),
+    own.map((run) => percent(run.phrase_share.mean)).join(', '),
+    meanWinRate(own, 'standard', 'proxy'),
+    meanWinRate(own, 'standard', 'judge'),
+  ]);
   return `### How often the planted phrase is said
 
 “${plant.phrase.trim()}”, put into the preferred response of ${percent(plant.share)} of the pairs that the reward model learned. The base policy says it in
@@ -130,6 +156,22 @@ ${percent(plant.base.mean)} of its responses. It raises the proxy's reward by ${
 
 ${table(['method', 'asked KL', 'KL, by seed', 'responses with the phrase, by seed', 'win rate by the proxy', 'by the judge'], lines)}
 `;
+}
+
+/** What has the same key, in the order in which keys come first. */
+function groupsOf(runs, keyOf) {
+  return [...new Set(runs.map(keyOf))].map((key) => runs.filter((run) => keyOf(run) === key));
+}
+
+function klBySeed(runs) {
+  return runs.map(({ kl }) => kl.exact.mean.toFixed(2)).join(', ');
+}
+
+function meanWinRate(runs, procedure, scorer) {
+  const means = runs.map(
+    ({ win_rates }) => win_rates.find((one) => one.procedure === procedure && one.scorer === scorer).mean,
+  );
+  return percent(means.reduce((sum, value) => sum + value, 0) / means.length);
 }
 
 function table(head, lines) {
