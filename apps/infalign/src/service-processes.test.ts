@@ -4,7 +4,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from '
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processIdentity } from '@infalign/checkpoint';
-import { loadServices } from '@infalign/run-config';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newTestFolder, startInfalign } from './program.fixture.js';
 import {
@@ -125,6 +124,7 @@ describe('services with a file of the user', () => {
     const run = (...args: string[]) => startInfalign(args, folder.temporaryFolder).ended;
     expect(await run('up', '--config', own, '--folder', up, '--replicas', none)).toMatchObject({ code: 0, stderr: '' });
     expect(await run('down', '--folder', up)).toMatchObject({ code: 0, stderr: '' });
+    const { loadServices } = await import('@infalign/run-config');
     const settings = await loadServices(join(up, 'services.yaml'));
     expect(settings).toEqual(await loadServices(own));
     expect(settings.store).toBe(folder.path('checkpoints'));
