@@ -48,6 +48,15 @@ rollouts, and the less there is to learn from 16 of a prompt. \`exp:5\` and what
 Efficiency is 0.76 (0.73 to 0.79), 0.76 (0.74 to 0.78) and 0.78 (0.77 to 0.80) for one sample, by the calibrated reward, and 0.86, 0.88 and 0.88 in best-of-4, by \`exp:5\`, where with all weights it is 0.71 to 0.75,
 and 0.80 to 0.86. Other methods than PPO on these rewards have not been run in adapters.`,
   },
+  'reference-counts': {
+    title: 'How many references a prompt is worth',
+    before: `The same task, learned in adapters by \`ppo/exp:5\`, calibrated with the first K of 300 responses of the base policy to each prompt. Win rates are measured as ever: K concerns
+training alone.`,
+    after: `**Eight references do what 300 do**: their policies differ by 0.3 points (−0.8 to 1.4) for one sample, and 0.2 (−0.8 to 1.2) in best-of-4; by the judge by 0.1 and −0.3. So do 16, 32 and 100, all
+within their intervals. The error of a calibrated reward ([ablations.md](ablations.md)) is another one for every prompt, and averages out over 240 of them. A run learns from 15,360 rollouts here, and
+calibration with the usual 100 takes 24,000 beside them: 22,080 of these can be spared. That is so where rewards of different prompts are spread alike, as here, where the raw reward does as well;
+with others it has not been measured. One seed with 16 references came to a KL of 0.38, too far from 0.5 to be compared there.`,
+  },
   'planted-phrase': {
     title: 'A reward that can be hacked',
     before: `The same task, with a phrase planted in what the reward model learned to prefer. The judge learned from other pairs, without it.`,
