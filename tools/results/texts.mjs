@@ -57,6 +57,14 @@ within their intervals. The error of a calibrated reward ([ablations.md](ablatio
 calibration with the usual 100 takes 24,000 beside them: 22,080 of these can be spared. That is so where rewards of different prompts are spread alike, as here, where the raw reward does as well;
 with others it has not been measured. One seed with 16 references came to a KL of 0.38, too far from 0.5 to be compared there.`,
   },
+  strengths: {
+    title: 'Strengths in place of KLs',
+    before: `The same task, learned in adapters, with the strengths β that the paper compares, on the normalised scale, in place of KLs to reach. One seed.`,
+    after: `**The same β is another KL for each method**, from 1.3 to 9.3 nats here, so that methods at the same β are not methods at the same price. The exact optima of the identity have KLs of 4.85,
+3.24 and 2.65 at 0.01, 0.05 and 0.09, those of \`exp:5\` 6.61, 4.98 and 4.37, those of \`exp:-5\` 2.07, 1.15 and 0.90; policies end at one and a half times as much on the whole, and win less often with it than
+the optima do (one sample, identity: 99.7, 98.6 and 97.4 %). The identity and \`exp:5\` win best-of-4
+no more often below a β of 0.09: there is hardly anything left to win.`,
+  },
   'planted-phrase': {
     title: 'A reward that can be hacked',
     before: `The same task, with a phrase planted in what the reward model learned to prefer. The judge learned from other pairs, without it.`,
