@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { InputError } from '@infalign/core';
 import { writeFileAtomically } from '@infalign/checkpoint';
 import { formatResults, renderReport } from '@infalign/report';
-import { experimentHash, formatExperiment, parseExperiment, type Experiment } from '@infalign/run-config';
+import { asCarriedOut, experimentHash, formatExperiment, parseExperiment, type Experiment } from '@infalign/run-config';
 import { experimentFolder, type ExperimentFolder } from './experiment-folder.js';
 import { planSteps } from './plan.js';
 import { collectResults } from './results.js';
@@ -91,7 +91,7 @@ function claimFolder({ experiment, out, resume }: RunExperimentOptions): Experim
   const settings = join(out, settingsName);
   const text = formatExperiment(experiment);
   if (existsSync(settings)) {
-    if (experimentHash(openExperiment(out)) !== experimentHash(experiment)) {
+    if (experimentHash(asCarriedOut(openExperiment(out))) !== experimentHash(asCarriedOut(experiment))) {
       throw new InputError(
         `${out}: holds another experiment, or this one with other settings (see ${settings}). ` +
           'Choose another folder with --out, or delete this one.',

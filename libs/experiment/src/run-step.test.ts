@@ -30,7 +30,7 @@ judge: { pairs: 16, held_out_pairs: 4, batch: 4, model: { ${model}, ${training} 
 sampling: { max_response_tokens: 4, batch_rollouts: 12 }
 calibration: { references: 4 }
 runs: { methods: [ppo/identity], target_kls: [0.3] }
-procedures: [standard, bon:2]
+procedures: [standard]
 ppo: { iterations: 2, prompts_per_iteration: 3, rollouts_per_prompt: 4, learning_rate: 0.01 }
 evaluation: { samples: 5 }
 `,

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { acquireLock } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import { policyRuns, stepNames } from '@infalign/pipeline';
+import { asCarriedOut } from '@infalign/run-config';
 import type { StepTimes } from './experiment-folder.js';
 import type { StepBody, StepContext } from './step-context.js';
 import { languageModelStep } from './steps/language-model.js';
@@ -46,7 +47,7 @@ export async function runStep(name: string, context: StepContext): Promise<void>
       }
       await context.progress(...told);
     };
-    const result = await body({ ...context, progress });
+    const result = await body({ ...context, experiment: asCarriedOut(context.experiment), progress });
     folder.finish(name, result, times());
     forgetTraining(folder.step(name));
   } finally {

@@ -4,6 +4,7 @@ import type { ExperimentFolder } from './experiment-folder.js';
 
 /** What a step is given to work with. */
 export interface StepContext {
+  /** As it is carried out: its procedures are none of a step's business. */
   readonly experiment: Experiment;
   readonly folder: ExperimentFolder;
   /** Where downloaded datasets are kept between experiments. */

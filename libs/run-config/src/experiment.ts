@@ -51,18 +51,20 @@ function canonicalJson(value: unknown): string {
 }
 
 /**
- * SHA-256 (hexadecimal) of everything in the experiment that one of its runs depends on: all of it but which others there are, what
- * is read off their samples when all are done, and `machine.processes`. Only an experiment with the same hash goes on with what
- * another has done; it may have other runs and other procedures.
+ * The experiment as its steps carry it out: procedures are read off their samples when all are done. Experiments that differ in
+ * these alone have this in common, and what has been computed with it.
+ */
+export function asCarriedOut(experiment: Experiment): Experiment {
+  return { ...experiment, procedures: ['standard'] };
+}
+
+/**
+ * SHA-256 (hexadecimal) of everything in the experiment that one of its runs depends on: all of it but which others there are, and
+ * `machine.processes`. Only an experiment with the same hash goes on with what another has done; it may have other runs. Services of
+ * other releases know runs by it: it stays what it is.
  */
 export function experimentHash(experiment: Experiment): string {
   // JSON leaves out what is undefined.
-  const settings = {
-    ...experiment,
-    runs: undefined,
-    procedures: undefined,
-    evaluation: { samples: experiment.evaluation.samples },
-    machine: { threads: experiment.machine.threads },
-  };
+  const settings = { ...experiment, runs: undefined, machine: { threads: experiment.machine.threads } };
   return createHash('sha256').update(canonicalJson(settings)).digest('hex');
 }
