@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { experimentId, learningHistory, pipelineRun, runIdOf } from '@infalign/pipeline';
 import { topics } from '@infalign/rollout-stream';
-import { loadServices } from '@infalign/run-config';
+import { asCarriedOut, loadServices } from '@infalign/run-config';
 import { openStore, openStream, streamOverview } from '@infalign/services';
 import { createLogger } from '@infalign/telemetry';
 import { startCluster } from '../kafka/index.mjs';
@@ -207,7 +207,8 @@ export async function gather(services, logger, { experiment, step }) {
   const store = openStore(services);
   try {
     const found = await streamContents(stream);
-    const runId = runIdOf(experiment, step);
+    const carriedOut = asCarriedOut(experiment);
+    const runId = runIdOf(carriedOut, step);
     const record = (await stream.table(topics.runs)).get(runId);
     const versions = found.versions.get(runId) ?? [];
     const latest = versions.toSorted((a, b) => a.version - b.version).at(-1);
@@ -216,7 +217,7 @@ export async function gather(services, logger, { experiment, step }) {
       ...statistics,
       announced: versions.filter(({ version }) => version === statistics.iteration).length,
     }));
-    const policy = await policyHash(store, `${experimentId(experiment)}/${step}`, experiment);
+    const policy = await policyHash(store, `${experimentId(carriedOut)}/${step}`, experiment);
     return { found, learned, policy };
   } finally {
     await stream.close();
