@@ -19,7 +19,6 @@ import {
   topics,
   type RolloutStream,
   type Topic,
-  type Worker,
 } from '@infalign/rollout-stream';
 import type { CarryOut } from './carry-out.js';
 import { runProgress } from './run-progress.js';
@@ -58,7 +57,6 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
     await progress.learned(learner?.history().length ?? 0);
     await runToQuiescence(
       [
-        refusal(stream, place),
         await stageWorker(stream, assembleSampling(parts)),
         await stageWorker(stream, assembleScoring(parts)),
         await stageWorker(stream, assembleCalibration(parts)),
@@ -74,6 +72,7 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
       },
     );
     models.dispose();
+    await checkNothingRefused(stream, place);
     const history = learner?.history() ?? [];
     if (learner && history.length < experiment.ppo.iterations) {
       throw new InputError(
@@ -88,26 +87,18 @@ export const carryOutHere: CarryOut = async ({ step, calibration }, context, col
 };
 
 /**
- * Ends a run of whose records one has been refused, now or in an earlier attempt: what waits for it would wait for ever, and the
- * run would come to rest as if it were done.
+ * Makes sure that a run is at rest because it is done, and not because one of its records was refused, now or in an earlier
+ * attempt: what waits for that would wait for ever.
  *
- * @throws InputError, from `advance`, that says why it was refused
+ * @throws InputError that says why it was refused
  */
-function refusal(stream: RolloutStream, place: string): Worker {
-  return {
-    name: 'refusal',
-    async advance() {
-      for (const topic of Object.values<Topic>(topics)) {
-        for await (const { value } of stream.readAll(deadLetterTopic(topic))) {
-          throw new InputError(
-            `${value.topic}, offset ${value.offset}: nothing can be made of this record: ${value.reason} ` +
-              `When that is mended, delete ${place}, then resume the experiment.`,
-          );
-        }
-      }
-      return undefined;
-    },
-    changed: () => Promise.resolve(),
-    close: () => Promise.resolve(),
-  };
+async function checkNothingRefused(stream: RolloutStream, place: string): Promise<void> {
+  for (const topic of Object.values<Topic>(topics)) {
+    for await (const { value } of stream.readAll(deadLetterTopic(topic))) {
+      throw new InputError(
+        `${value.topic}, offset ${value.offset}: nothing can be made of this record: ${value.reason} ` +
+          `When that is mended, delete ${place}, then resume the experiment.`,
+      );
+    }
+  }
 }
