@@ -1,11 +1,5 @@
 import { InputError, transformEstimate } from '@infalign/core';
-import {
-  CalibrationSource,
-  Purpose,
-  type CalibratedRollout,
-  type CalibrationState,
-  type ScoredRollout,
-} from '@infalign/contracts';
+import { Purpose, type CalibratedRollout, type CalibrationState, type ScoredRollout } from '@infalign/contracts';
 import { arrivedReferences } from './arrived-references.js';
 import { promptBasis, type CalibrationBasis } from './calibration-basis.js';
 import type { ReferenceSettings, RewardCalibration } from './calibration-run.js';
@@ -37,8 +31,7 @@ export function calibratedRollout(
       ? reward
       : transformEstimate(transformation, calibratedReward, basis.references, {
           normalised: true,
-          ties: basis.ties(reward),
-          corrected: corrected && basis.source === CalibrationSource.CALIBRATION_SOURCE_PROMPT,
+          ...(corrected && basis.ties && { corrected, ties: basis.ties(reward) }),
         }),
     transformation: isRaw ? transformation : transformation.name,
     calibrationVersion: basis.version,

@@ -12,8 +12,8 @@ export interface CalibrationBasis {
   readonly references: number;
   /** The calibrated reward, in [0, 1]. */
   calibrate(reward: number): number;
-  /** How many of the references have this reward. */
-  ties(reward: number): number;
+  /** How many of the references have this reward, where the finite-K correction applies: it has to know them. */
+  ties?(reward: number): number;
 }
 
 /** The references of the rollout's own prompt. */
@@ -54,6 +54,5 @@ export function pooledBasis(distributions: readonly ReferenceDistribution[], ver
     calibrate: (reward) =>
       distributions.reduce((sum, { references }) => sum + calibrateReward(reward, references), 0) /
       distributions.length,
-    ties: (reward) => distributions.reduce((sum, { references }) => sum + countTies(reward, references), 0),
   };
 }
