@@ -28,6 +28,7 @@ export function hasFigure(name) {
 function section(name, results) {
   const { title, before, figure, across, after } = texts[name];
   const { machine, times, runs } = results;
+  const matched = runs[0].target_kl === null ? undefined : matchMethods(results);
   const drawn =
     figure === undefined
       ? ''
@@ -50,16 +51,15 @@ ${runs.length} runs; ${machine.processor}, ${machine.cores} cores, ${duration(ti
 of held-out pairs in the order of their label, judge: ${percent(results.judge.accuracy.mean)}. Distance of calibrated rewards from uniform
 (Kolmogorov–Smirnov) on held-out prompts: ${results.calibration.kolmogorov_smirnov.toFixed(3)}.
 ${drawn}
-${runs[0].target_kl === null ? strengthTables(results) : matchedTables(results)}
-${across === undefined ? '' : acrossTable(results, across)}
+${matched === undefined ? strengthTables(results) : matchedTables(results, matched)}
+${across === undefined ? '' : acrossTable(results, matched, across)}
 ${results.plant === undefined ? '' : plantTable(results)}
 ${after}
 `;
 }
 
 /** A table for each procedure that has a method of its own among those compared: mean over seeds, with 95 % intervals. */
-function matchedTables(results) {
-  const { methods, comparisons } = matchMethods(results);
+function matchedTables(results, { methods, comparisons }) {
   const trained = new Set(results.runs.map(({ method }) => method));
   return ['standard', 'bon:4', 'won:4']
     .filter((procedure) => results.procedures.includes(procedure))
@@ -90,9 +90,9 @@ ${table(['method', 'KL', 'seeds', 'win rate', 'frontier', 'efficiency', 'by the 
 }
 
 /** Methods that are for one best-of-N each, in all of them: at the same KL, mean over seeds, the best of each column in bold. */
-function acrossTable(results, across) {
+function acrossTable(results, matched, across) {
   const procedures = results.procedures.filter((name) => name === 'standard' || name.startsWith('bon:'));
-  const rows = matchMethods(results).methods.filter(({ method }) => across.includes(method));
+  const rows = matched.methods.filter(({ method }) => across.includes(method));
   const winRateOf = (method, kl, procedure) =>
     rows.find((row) => row.method === method && row.kl === kl && row.procedure === procedure)?.win_rate;
   const kls = [...new Set(rows.map(({ kl }) => kl))];
