@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { acquireLock } from '@infalign/checkpoint';
 import { InputError } from '@infalign/core';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { sealed, unsealed } from './checksum.js';
 import { messageOf, type EncodedRecord } from './encoded-record.js';
-import { acquireLogLock } from './log-lock.js';
 import { describePosition, type Topic } from './topic.js';
 import { verifyLogFile } from './verify-log-file.js';
 
@@ -70,7 +70,7 @@ export interface EmbeddedLog {
 export function openEmbeddedLog(folder: string, partitions: number): EmbeddedLog {
   const file = join(folder, 'log.mdb');
   explained(file, () => mkdirSync(folder, { recursive: true }));
-  const releaseLock = explained(file, () => acquireLogLock(join(folder, 'log.lock')));
+  const releaseLock = explained(file, () => acquireLock(join(folder, 'log.lock'), 'the log'));
   try {
     explained(file, () => verifyLogFile(file, tableNames));
     const tables = explained(file, () => openTables(file));

@@ -4,7 +4,6 @@ export { refused } from './partition-worker.js';
 export { protobufCodec } from './codec.js';
 export { openKafkaStream } from './kafka/kafka-stream.js';
 export type { KafkaSecurity, KafkaStreamOptions, StreamLog } from './kafka/options.js';
-export { acquireLogLock } from './log-lock.js';
 export { rolloutId, type RolloutIdentity } from './rollout-id.js';
 export {
   PartitionLost,
