@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 
 /**
@@ -29,8 +30,24 @@ export function settingsByListener({ tls, scram }) {
   };
 }
 
+/** Creates a topic, and waits until it can be written to. */
 export async function createTopic(kafka, topic) {
-  await connected(kafka.admin(), (admin) => admin.createTopics({ topics: [{ topic }], waitForLeaders: true }));
+  await connected(kafka.admin(), async (admin) => {
+    // kafkajs can wait for leaders too, but fails where a broker has not yet heard of the topic.
+    await admin.createTopics({ topics: [{ topic }], waitForLeaders: false });
+    while (!(await hasLeaders(admin, topic))) await sleep(50);
+  });
+}
+
+/** Whether the broker that answers knows the topic, and a leader of each of its partitions. */
+async function hasLeaders(admin, topic) {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics[0].partitions.every(({ leader }) => leader >= 0);
+  } catch (error) {
+    if (['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'].includes(error.type)) return false;
+    throw error;
+  }
 }
 
 export async function produce(kafka, topic, values) {
