@@ -7,7 +7,8 @@ import { checkSequences, promptKey } from '../token-sequences.js';
  * after another, and a prompt that several responses share stands there once.
  *
  * Attention works on *places* in grids: for prompts [groups, heads, promptTime], for responses [groups, heads, samples,
- * responseTime]. A group is a prompt and up to `samples` of its responses.
+ * responseTime]. A group is a prompt and up to `samples` of its responses. Where no prompt has several, responses stand in the grid of
+ * prompts, each behind its own: attention then is one product over whole sequences.
  */
 export interface SharedBatch {
   readonly groups: number;
@@ -57,6 +58,8 @@ export function sharedBatch(
   const perKey = heads / keyValueHeads;
   checkSequences(config, sequences);
   const { groups, samples, promptTime, responseTime, count } = arranged(sequences, withLast);
+  const responseLength = (sequence: number, { prefix }: Group): number =>
+    sequences[sequence]!.promptTokens.length + inputLength(sequences[sequence]!, withLast) - prefix.length;
   const tokens = new Int32Array(count);
   const positions = new Int32Array(count);
   const promptQueries = groups.length * heads * promptTime;
@@ -100,11 +103,11 @@ export function sharedBatch(
   };
 
   let next = 0;
-  const promptStarts = groups.map(({ prompt }, group) => {
+  const prefixStarts = groups.map(({ prefix }, group) => {
     const start = next;
-    promptMask.fill(-1e9, group * promptTime + prompt.length, (group + 1) * promptTime);
-    for (let time = 0; time < prompt.length; time++, next++) {
-      tokens[next] = prompt[time]!;
+    promptMask.fill(-1e9, group * promptTime + prefix.length, (group + 1) * promptTime);
+    for (let time = 0; time < prefix.length; time++, next++) {
+      tokens[next] = prefix[time]!;
       positions[next] = time;
       place(
         next,
@@ -116,13 +119,13 @@ export function sharedBatch(
     return start;
   });
   const responseStarts = new Int32Array(sequences.length);
-  groups.forEach(({ prompt, members }, group) => {
-    members.forEach((sequence, sample) => {
+  groups.forEach((each, group) => {
+    each.members.forEach((sequence, sample) => {
       const { responseTokens } = sequences[sequence]!;
       responseStarts[sequence] = next;
-      for (let time = 0; time < inputLength(sequences[sequence]!, withLast); time++, next++) {
+      for (let time = 0; time < responseLength(sequence, each); time++, next++) {
         tokens[next] = responseTokens[time]!;
-        positions[next] = prompt.length + time;
+        positions[next] = each.prefix.length + time;
         place(
           next,
           false,
@@ -145,12 +148,16 @@ export function sharedBatch(
   const groupOf = new Int32Array(sequences.length);
   groups.forEach(({ members }, group) => members.forEach((sequence) => (groupOf[sequence] = group)));
   let state = 0;
-  sequences.forEach(({ promptTokens: prompt, responseTokens }, sequence) => {
+  sequences.forEach(({ promptTokens, responseTokens }, sequence) => {
+    const group = groupOf[sequence]!;
+    const { length } = groups[group]!.prefix;
+    const tokenAt = (position: number): number =>
+      position < length ? prefixStarts[group]! + position : responseStarts[sequence]! + position - length;
     targets.set(responseTokens, state);
-    const [promptStart, responseStart] = [promptStarts[groupOf[sequence]!]!, responseStarts[sequence]!];
-    stateTokens[state++] = promptStart + prompt.length - 1;
-    for (let time = 1; time < responseTokens.length; time++) stateTokens[state++] = responseStart + time - 1;
-    if (withLast) lastTokens[sequence] = responseStart + responseTokens.length - 1;
+    for (let time = 0; time < responseTokens.length; time++) {
+      stateTokens[state++] = tokenAt(promptTokens.length - 1 + time);
+    }
+    if (withLast) lastTokens[sequence] = tokenAt(promptTokens.length + responseTokens.length - 1);
   });
   return {
     groups: groups.length,
@@ -207,15 +214,42 @@ function arranged(
   readonly count: number;
 } {
   const lengths = sequences.map((sequence) => inputLength(sequence, withLast));
-  const responseTime = Math.max(1, ...lengths);
-  const { samples, groups } = grouped(sequences, responseTime);
-  const promptTime = Math.max(1, ...groups.map(({ prompt }) => prompt.length));
-  const promptTokens = groups.reduce((sum, { prompt }) => sum + prompt.length, 0);
-  const count = promptTokens + lengths.reduce((sum, length) => sum + length, 0);
-  return { groups, samples, promptTime, responseTime, count };
+  const longest = Math.max(1, ...lengths);
+  const { samples, groups } = grouped(sequences, longest);
+  const whole = samples === 1;
+  const prefixed = groups.map(({ prompt, members }) => {
+    const [only] = members;
+    const prefix = whole ? joined(prompt, sequences[only!]!.responseTokens, lengths[only!]!) : prompt;
+    return { prefix, members };
+  });
+  const prefixes = prefixed.map(({ prefix }) => prefix.length);
+  const count = prefixes.reduce((sum, length) => sum + length, 0);
+  return {
+    groups: prefixed,
+    samples,
+    promptTime: Math.max(1, ...prefixes),
+    // A grid has a place at least, if only an empty one.
+    responseTime: whole ? 1 : longest,
+    count: count + (whole ? 0 : lengths.reduce((sum, length) => sum + length, 0)),
+  };
+}
+
+/** A prompt and the first tokens of a response. */
+function joined(prompt: ArrayLike<number>, response: ArrayLike<number>, length: number): Int32Array {
+  const result = new Int32Array(prompt.length + length);
+  result.set(prompt);
+  for (let time = 0; time < length; time++) result[prompt.length + time] = response[time]!;
+  return result;
 }
 
 interface Group {
+  /** What stands in the grid of prompts: the prompt, and the response too where it is the only one. */
+  readonly prefix: ArrayLike<number>;
+  /** The sequences that begin with it. */
+  readonly members: readonly number[];
+}
+
+interface Prompted {
   readonly prompt: ArrayLike<number>;
   /** The sequences that have the prompt. */
   readonly members: readonly number[];
@@ -228,7 +262,7 @@ interface Group {
 function grouped(
   sequences: readonly Sequence[],
   responseTime: number,
-): { readonly samples: number; readonly groups: readonly Group[] } {
+): { readonly samples: number; readonly groups: readonly Prompted[] } {
   const byPrompt = new Map<string, number[]>();
   sequences.forEach(({ promptTokens }, sequence) => {
     const key = promptKey(promptTokens);
