@@ -58,6 +58,10 @@ interface Case {
 
 const sizes: Readonly<Record<string, number>> = { n: 5, batch: 3, time: 4 };
 const sizeOf = (dimension: Dimension): number => (typeof dimension === 'number' ? dimension : sizes[dimension]!);
+/** Of five rows, in four classes: one of them twice. */
+const labels = [3, 0, 1, 1, 2];
+const eagerLabelLogProbs = (logits: tf.Tensor): tf.Tensor =>
+  tf.sum(tf.mul(tf.logSoftmax(logits), tf.oneHot(tf.tensor1d(labels, 'int32'), 4)), 1);
 const integers = (graph: Graph, ...values: number[]): GraphTensor => graph.integers(...values);
 
 const cases: Readonly<Record<string, Case>> = {
@@ -187,9 +191,35 @@ const cases: Readonly<Record<string, Case>> = {
   softmax: { shapes: [['n', 4]], graph: softmax, eager: (x) => tf.softmax(x) },
   'logarithm of softmax': { shapes: [['batch', 'time', 4]], graph: logSoftmax, eager: (x) => tf.logSoftmax(x) },
   'log-probabilities of labels': {
-    shapes: [[5, 4]],
-    graph: (x) => labelLogProbs(x, integers(x.graph, 3, 0, 1, 1, 2)),
-    eager: (x) => tf.sum(tf.mul(tf.logSoftmax(x), tf.oneHot(tf.tensor1d([3, 0, 1, 1, 2], 'int32'), 4)), 1),
+    shapes: [
+      [5, 3],
+      [4, 3],
+    ],
+    graph: (x, weight) => labelLogProbs([{ x, weight }], integers(x.graph, ...labels)),
+    eager: (x, weight) => eagerLabelLogProbs(tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D, false, true)),
+  },
+  'log-probabilities of labels, of logits in two parts': {
+    shapes: [
+      [5, 3],
+      [4, 3],
+      [5, 2],
+      [4, 2],
+    ],
+    graph: (a, b, c, d) =>
+      labelLogProbs(
+        [
+          { x: a, weight: b },
+          { x: c, weight: d },
+        ],
+        integers(a.graph, ...labels),
+      ),
+    eager: (a, b, c, d) =>
+      eagerLabelLogProbs(
+        tf.add(
+          tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, false, true),
+          tf.matMul(c as tf.Tensor2D, d as tf.Tensor2D, false, true),
+        ),
+      ),
   },
   gather: {
     shapes: [[3, 2]],
@@ -342,7 +372,10 @@ describe('log-probabilities of labels', () => {
   it('are right where probabilities are too small for 32-bit floats', () => {
     const graph = new Graph();
     const logits = graph.input('logits', 'float32', ['n', 3]);
-    const fn = compile(graph, { logProbs: labelLogProbs(logits, graph.input('labels', 'int32', ['n'])) });
+    const one = graph.constant(Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1), [3, 3]);
+    const fn = compile(graph, {
+      logProbs: labelLogProbs([{ x: logits, weight: one }], graph.input('labels', 'int32', ['n'])),
+    });
     const feeds = {
       logits: NativeTensor.of(Float32Array.of(200, 0, -300, 1000, 1000, -1000), [2, 3]),
       labels: NativeTensor.of(Int32Array.of(2, 1), [2]),

@@ -31,6 +31,7 @@ export {
   multiply,
   negative,
   positive,
+  projected,
   range,
   reciprocalSquareRoot,
   relu,
@@ -49,6 +50,7 @@ export {
   withGradient,
   writeRowsInPlace,
   type Operand,
+  type Projection,
 } from './operations.js';
 export {
   clipByGlobalNorm,

@@ -12,6 +12,7 @@ import {
   matMul,
   multiply,
   product,
+  projected,
   range,
   reshape,
   select,
@@ -29,7 +30,7 @@ import { featuresFirst } from './orientation.js';
 import {
   finalNorm,
   layer,
-  logitsOf,
+  outputProjections,
   promptAttention,
   rotaryInputs,
   rotationsAt,
@@ -305,5 +306,5 @@ function nextToken(
   hidden: GraphTensor,
   temperature: GraphTensor,
 ): GraphTensor {
-  return softmax(logitsOf(config, weight, divide(hidden, temperature)));
+  return softmax(projected(outputProjections(config, weight, divide(hidden, temperature))));
 }

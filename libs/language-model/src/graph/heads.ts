@@ -7,6 +7,7 @@ import {
   matMul,
   exponential,
   multiply,
+  projected,
   range,
   reshape,
   segmentSum,
@@ -17,7 +18,7 @@ import {
   type GraphTensor,
 } from '@infalign/tensor-graph';
 import type { LanguageModelConfig } from '../definition.js';
-import { finalNorm, logitsOf, sharedTransformer, type WeightInput } from './transformer.js';
+import { finalNorm, outputProjections, sharedTransformer, type WeightInput } from './transformer.js';
 
 /** What a model gives for a `SharedBatch`, each defined when it is first asked for. */
 export interface ModelGraph {
@@ -62,12 +63,12 @@ export function modelGraph(
   const temperature = graph.input('temperature', 'float32', []);
   const statesAt = (tokens: GraphTensor): GraphTensor => finalNorm(config, weight, gather(hidden, tokens));
   const states = once(() => statesAt(inputs.states));
-  const logits = once(() => logitsOf(config, weight, divide(states(), temperature)));
+  const projections = once(() => outputProjections(config, weight, divide(states(), temperature)));
   const column = (x: GraphTensor, name: string): GraphTensor =>
     reshape(matMul(x, weight(name), { transposeB: true }), [x.shape[0]!]);
   const reward = (tokens: GraphTensor): GraphTensor => column(statesAt(tokens), 'score.weight');
-  const logProbs = once(() => labelLogProbs(logits(), inputs.targets));
-  const logDistributions = once(() => logSoftmax(logits()));
+  const logProbs = once(() => labelLogProbs(projections(), inputs.targets));
+  const logDistributions = once(() => logSoftmax(projected(projections())));
   return {
     graph,
     logProbs,

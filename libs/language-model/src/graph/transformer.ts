@@ -18,6 +18,7 @@ import {
   type Dimension,
   type Graph,
   type GraphTensor,
+  type Projection,
 } from '@infalign/tensor-graph';
 import { adapterScale, hasAdapter, headSize, type LanguageModelConfig } from '../definition.js';
 import { rotate, swiglu } from './operations.js';
@@ -70,8 +71,10 @@ export function layer(
   const prefix = `model.layers.${index}`;
   const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
   const multiplied = (input: GraphTensor, name: string): GraphTensor => orientation.linear(input, of(name));
-  const adapted = (input: GraphTensor, name: string): GraphTensor =>
-    adapterOutput(config, weight, `${prefix}.${name}`, input, orientation);
+  const adapted = (input: GraphTensor, name: string): GraphTensor => {
+    const part = adapterProjection(config, weight, `${prefix}.${name}`, input, orientation);
+    return orientation.linear(part.x, part.weight);
+  };
   const linear = (input: GraphTensor, name: string): GraphTensor => {
     const output = multiplied(input, name);
     return hasAdapter(config, name) ? add(output, adapted(input, name)) : output;
@@ -95,16 +98,16 @@ export function layer(
   return add(middle, linear(swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')), 'mlp.down_proj'));
 }
 
-/** `(α/r)·(x·Aᵀ)·Bᵀ`. */
-function adapterOutput(
+/** What an adapter adds, `x'·Bᵀ` with `x' = (α/r)·(x·Aᵀ)`. */
+function adapterProjection(
   config: LanguageModelConfig,
   weight: WeightInput,
   module: string,
   x: GraphTensor,
   { linear }: Orientation,
-): GraphTensor {
+): Projection {
   const reduced = linear(x, weight(`${module}.lora_A.weight`));
-  return linear(multiply(reduced, adapterScale(config)), weight(`${module}.lora_B.weight`));
+  return { x: multiply(reduced, adapterScale(config)), weight: weight(`${module}.lora_B.weight`) };
 }
 
 /**
@@ -246,15 +249,17 @@ export function finalNorm(
 }
 
 /**
- * The output projection.
+ * The output projection, of which logits are the sum: an adapter is a part of its own.
  *
  * @param hidden after the final norm, shape [n, d]
- * @returns shape [n, vocabulary]
  */
-export function logitsOf(config: LanguageModelConfig, weight: WeightInput, hidden: GraphTensor): GraphTensor {
-  const projection = weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
-  const output = tokensFirst.linear(hidden, projection);
+export function outputProjections(
+  config: LanguageModelConfig,
+  weight: WeightInput,
+  hidden: GraphTensor,
+): readonly Projection[] {
+  const own = { x: hidden, weight: weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight') };
   return hasAdapter(config, 'lm_head')
-    ? add(output, adapterOutput(config, weight, 'lm_head', hidden, tokensFirst))
-    : output;
+    ? [own, adapterProjection(config, weight, 'lm_head', hidden, tokensFirst)]
+    : [own];
 }
