@@ -1,13 +1,37 @@
 import { InputError, type RandomSource } from '@infalign/core';
 import type { SamplingSettings } from './language-model.js';
 
+/**
+ * Tokens are drawn in two stages, by inversion of a distribution function each: first a block of tokens that follow one another, then one of its
+ * tokens. Each stage adds up few numbers, which is fast and leaves little to rounding. Blocks have the largest size up to the
+ * square root of the vocabulary's that divides it.
+ */
+export function blockSize(vocabulary: number): number {
+  let size = Math.floor(Math.sqrt(vocabulary));
+  while (vocabulary % size !== 0) size--;
+  return size;
+}
+
+/** Whether tokens are drawn from other probabilities than the model's. */
+export function changesProbabilities({ logitBias, topK, topP }: SamplingSettings, vocabulary: number): boolean {
+  return logitBias !== undefined || (topK > 0 && topK < vocabulary) || topP < 1;
+}
+
+/** What a token cannot be drawn from. @param total what probabilities add up to */
+export function undrawable(total: number): InputError {
+  return new InputError(
+    `No token can be drawn: probabilities add up to ${total}. Look for weights that are not finite, a temperature that is too low, ` +
+      'or a logit bias that excludes every token.',
+  );
+}
+
 /** @throws InputError if tokens cannot be drawn with these settings */
 export function checkSampling({ temperature }: SamplingSettings): void {
   if (!(temperature > 0)) throw new InputError(`The temperature of sampling is ${temperature}, but has to be above 0.`);
 }
 
 /**
- * Draws a token from one row of next-token probabilities, by inversion of their distribution function.
+ * Draws a token from one row of next-token probabilities, by two numbers of `random`.
  *
  * @param probabilities all rows, row-major; each row sums to 1 within rounding
  * @param start where the row begins
@@ -18,35 +42,38 @@ export function drawToken(
   probabilities: Float32Array,
   start: number,
   vocabulary: number,
-  { logitBias, topK, topP }: SamplingSettings,
+  settings: SamplingSettings,
   random: RandomSource,
 ): number {
-  const truncated = (topK > 0 && topK < vocabulary) || topP < 1;
-  const changed = truncated || logitBias !== undefined;
-  const row = changed ? probabilities.slice(start, start + vocabulary) : probabilities;
-  if (logitBias) tilt(row, logitBias);
-  if (truncated) truncate(row, topK, topP);
-  const first = changed ? 0 : start;
-  let total = 0;
-  for (let token = 0; token < vocabulary; token++) total += row[first + token]!;
-  if (!(total > 0 && total < Infinity)) {
-    throw new InputError(
-      `No token can be drawn: probabilities add up to ${total}. Look for weights that are not finite, a temperature that is too low, ` +
-        'or a logit bias that excludes every token.',
-    );
+  let row = probabilities.subarray(start, start + vocabulary);
+  if (changesProbabilities(settings, vocabulary)) {
+    const { logitBias, topK, topP } = settings;
+    row = row.slice();
+    if (logitBias) tilt(row, logitBias);
+    if (topK > 0 || topP < 1) truncate(row, topK, topP);
   }
-  const threshold = random.uniform() * total;
+  const size = blockSize(vocabulary);
+  const sums = new Float64Array(vocabulary / size);
+  for (let token = 0; token < vocabulary; token++) sums[Math.floor(token / size)]! += row[token]!;
+  const total = sums.reduce((all, sum) => all + sum, 0);
+  if (!(total > 0 && total < Infinity)) throw undrawable(total);
+  const block = firstAbove(sums, random.uniform() * total);
+  const within = firstAbove(row.subarray(block * size, (block + 1) * size), random.uniform() * sums[block]!);
+  return block * size + within;
+}
+
+/** The first place up to which weights add up to more than a threshold. @param threshold below their sum */
+function firstAbove(weights: Float32Array | Float64Array, threshold: number): number {
   let sum = 0;
   let last = 0;
-  for (let token = 0; token < vocabulary; token++) {
-    const probability = row[first + token]!;
-    if (probability > 0) {
-      sum += probability;
-      last = token;
-      if (sum > threshold) return token;
+  for (let place = 0; place < weights.length; place++) {
+    if (weights[place]! > 0) {
+      sum += weights[place]!;
+      last = place;
+      if (sum > threshold) return place;
     }
   }
-  // Only rounding of the sum leads here: the last token that can be drawn at all.
+  // Only rounding of the sum leads here: the last that can be drawn at all.
   return last;
 }
 

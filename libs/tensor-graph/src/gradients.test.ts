@@ -6,6 +6,7 @@ import {
   clip,
   compile,
   concatenate,
+  cumulativeSum,
   divide,
   exponential,
   gather,
@@ -188,6 +189,16 @@ const cases: Readonly<Record<string, Case>> = {
     eager: (x) => tf.mean(tf.square(x), [0, -1], true),
   },
   'mean of all': { shapes: [['n', 3]], graph: (x) => mean(square(x)), eager: (x) => tf.mean(tf.square(x)) },
+  'cumulative sum': {
+    shapes: [['n', 4]],
+    graph: (x) => square(cumulativeSum(x)),
+    eager: (x) => tf.square(tf.cumsum(x, 1)),
+  },
+  'cumulative sum from the end': {
+    shapes: [['batch', 'time', 4]],
+    graph: (x) => square(cumulativeSum(x, { reverse: true })),
+    eager: (x) => tf.square(tf.cumsum(x, 2, false, true)),
+  },
   softmax: { shapes: [['n', 4]], graph: softmax, eager: (x) => tf.softmax(x) },
   'logarithm of softmax': { shapes: [['batch', 'time', 4]], graph: logSoftmax, eager: (x) => tf.logSoftmax(x) },
   'log-probabilities of labels': {

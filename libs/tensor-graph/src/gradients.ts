@@ -4,6 +4,7 @@ import {
   after,
   broadcastTo,
   concatenate,
+  cumulativeSum,
   divide,
   exponential,
   fill,
@@ -80,6 +81,7 @@ const rules: Readonly<Record<string, (step: Step) => Gradients>> = {
     const count = quotient(product(...a.shape), product(...y.shape))!;
     return [spread(divide(dy, sizeAsFloat(dy.graph, count)), a.shape, y.shape, node), undefined];
   },
+  Cumsum: ({ dy, node }) => [cumulativeSum(dy, { reverse: node.attributes['reverse']?.value !== true }), undefined],
 
   Softmax: ({ y, dy }) => [multiply(y, subtract(dy, sum(multiply(dy, y), { axes: [-1], keep: true })))],
   LogSoftmax: ({ y, dy }) => [subtract(dy, multiply(exponential(y), sum(dy, { axes: [-1], keep: true })))],

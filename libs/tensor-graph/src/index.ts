@@ -10,6 +10,7 @@ export {
   cast,
   clip,
   concatenate,
+  cumulativeSum,
   divide,
   exponential,
   fill,

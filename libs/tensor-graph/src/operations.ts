@@ -270,6 +270,19 @@ export function largest(x: GraphTensor, options: ReductionOptions = {}): GraphTe
   return reduction('Max', x, options);
 }
 
+/** Sums of the first elements along the last axis: `y_i = Σ_{j ≤ i} x_j`, or of the last ones, `Σ_{j ≥ i} x_j`, if reversed. */
+export function cumulativeSum(x: GraphTensor, { reverse = false }: { readonly reverse?: boolean } = {}): GraphTensor {
+  demandType('cumulativeSum', x, 'float32');
+  const axis = x.graph.constant(Int32Array.of(axisOf('cumulativeSum', -1, x.shape)), []);
+  const attributes = {
+    T: typeAttribute('float32'),
+    Tidx: typeAttribute('int32'),
+    exclusive: booleanAttribute(false),
+    reverse: booleanAttribute(reverse),
+  };
+  return one(x.graph, 'Cumsum', [x, axis], attributes, 'float32', x.shape);
+}
+
 function reduction(operation: string, x: GraphTensor, { axes, keep = false }: ReductionOptions): GraphTensor {
   demandType(operation, x, 'float32');
   const reduced = new Set(axes === undefined ? x.shape.keys() : axes.map((axis) => axisOf(operation, axis, x.shape)));

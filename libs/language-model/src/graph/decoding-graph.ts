@@ -27,6 +27,7 @@ import {
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import { weightInputs, type StackedWeight } from './layout.js';
 import { featuresFirst } from './orientation.js';
+import { drawnTokens } from './token-draw.js';
 import {
   finalNorm,
   layer,
@@ -36,6 +37,9 @@ import {
   rotationsAt,
   type WeightInput,
 } from './transformer.js';
+
+/** What a step gives of every row. */
+export type StepOutput = 'probabilities' | 'tokens' | 'logProbs';
 
 /** The caches of keys and values of one layer, inputs of the graphs by these names. */
 export function cacheNames(
@@ -156,13 +160,14 @@ function writePositions(cache: GraphTensor, places: GraphTensor, x: GraphTensor)
  *
  * @param shared whether rows share prompts; else a row's cache holds its prompt too
  *
- * @returns `probabilities` of the next token, [rows, vocabulary]
+ * @returns `probabilities` of the next token, [rows, vocabulary]; and next `tokens` and their `logProbs`, [rows] each, which are drawn
+ *   by the inputs `blockUniforms` and `tokenUniforms`, [rows] each
  */
 export function stepFunction(
   config: LanguageModelConfig,
   stacks: readonly StackedWeight[],
   { shared }: { readonly shared: boolean },
-): GraphFunction<'probabilities'> {
+): GraphFunction<StepOutput> {
   const graph = new Graph();
   const weight = weightInputs(graph, stacks);
   const { heads, keyValueHeads } = config;
@@ -219,7 +224,12 @@ export function stepFunction(
     x = layer(config, weight, index, x, rotations, attend, featuresFirst);
   }
   const hidden = featuresFirst.to(finalNorm(config, weight, x, featuresFirst));
-  return compile(graph, { probabilities: nextToken(config, weight, hidden, temperature) });
+  const probabilities = nextToken(config, weight, hidden, temperature);
+  const uniforms = (name: string): GraphTensor => graph.input(name, 'float32', ['rows']);
+  return compile(graph, {
+    probabilities,
+    ...drawnTokens(probabilities, uniforms('blockUniforms'), uniforms('tokenUniforms')),
+  });
 }
 
 /** Attention of rows over the prompts that they share. */

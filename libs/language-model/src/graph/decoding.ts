@@ -2,12 +2,13 @@ import { seededRandom, type RandomSource } from '@infalign/core';
 import { disposeAll, NativeTensor } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
-import { checkSampling, drawToken } from '../token-choice.js';
-import { cacheNames } from './decoding-graph.js';
+import { changesProbabilities, checkSampling, drawToken, undrawable } from '../token-choice.js';
+import { cacheNames, type StepOutput } from './decoding-graph.js';
 import type { GraphFunctions } from './graph-functions.js';
 import type { GraphModelState } from './graph-model.js';
-import { ran, sideBySide, type Lane } from './lanes.js';
+import { ran, sideBySide, type Lane, type RunOptions } from './lanes.js';
 import { promptKey } from '../token-sequences.js';
+import { mostUniform } from './token-draw.js';
 
 /** Samples from a model; keeps its caches between calls. */
 export interface Decoder {
@@ -196,6 +197,8 @@ function* sampleAll(
 ): Lane<void> {
   const { heads, keyValueHeads, vocabSize, maxPositions, eosTokenId } = config;
   const shared = caches.promptSlots > 0;
+  /** Whether tokens are drawn from probabilities that steps give; else steps draw them. */
+  const drawnHere = changesProbabilities(settings, vocabSize);
   /** By row of the caches; undefined where a response has just ended. */
   const rows: (Row | undefined)[] = [];
   const freeSlots = Array.from({ length: caches.promptSlots }, (_, slot) => caches.promptSlots - 1 - slot);
@@ -277,14 +280,18 @@ function* sampleAll(
 
   /** Draws a token of a row. @returns whether the response is complete */
   function drawn(row: Row, probabilities: Float32Array, start: number): boolean {
-    const { tokens, logProbs, group } = row;
     const token = drawToken(probabilities, start, vocabSize, settings, row.random);
+    return added(row, token, Math.log(probabilities[start + token]!));
+  }
+
+  /** Adds a token to a row. @returns whether the response is complete */
+  function added({ request, tokens, logProbs, group }: Row, token: number, logProb: number): boolean {
     tokens.push(token);
-    logProbs.push(Math.log(probabilities[start + token]!));
+    logProbs.push(logProb);
     const ended = token === eosTokenId;
     const full = tokens.length === settings.maxResponseTokens || group.prompt.length + tokens.length === maxPositions;
     if (!ended && !full) return false;
-    results[row.request] = {
+    results[request] = {
       responseTokens: Int32Array.from(tokens),
       logProbs: Float32Array.from(logProbs),
       ended,
@@ -328,22 +335,53 @@ function* sampleAll(
     if (Math.max(...lengths) >= caches.capacity) {
       yield* growCaches(config, functions, caches, Math.min(2 * caches.capacity, caches.mostCapacity));
     }
+    const uniforms = (): NativeTensor =>
+      floats(current.map(({ random }) => Math.min(Math.fround(random.uniform()), mostUniform)));
     const feeds = {
       tokens: integers(current.map(({ tokens }) => tokens.at(-1)!)),
       lengths: integers(lengths),
       positions: integers(positions),
+      ...(drawnHere ? {} : { blockUniforms: uniforms(), tokenUniforms: uniforms() }),
     };
     const inputs = { ...fixed, ...caches.responses, capacity: caches.capacity };
-    const { probabilities: next } = grid
-      ? yield* ran(functions.sharedStep, { ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples }, feeds)
-      : yield* ran(functions.step, inputs, feeds);
-    const probabilities = next.take() as Float32Array;
+    const options: RunOptions<StepOutput> = {
+      outputs: drawnHere ? ['probabilities'] : ['tokens', 'logProbs'],
+      waits: true,
+    };
+    const next = grid
+      ? yield* ran(
+          functions.sharedStep,
+          { ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples },
+          feeds,
+          options,
+        )
+      : yield* ran(functions.step, inputs, feeds, options);
+    const completed = drawnHere ? drawnFrom(next.probabilities) : drawnBy(next);
     current.forEach((row, index) => {
-      if (!drawn(row, probabilities, index * vocabSize)) return;
+      if (!completed(row, index)) return;
       rows[index] = undefined;
       row.group.rows--;
       release(row.group);
     });
+  }
+
+  /** Draws tokens of rows from their probabilities. */
+  function drawnFrom(tensor: NativeTensor): (row: Row, index: number) => boolean {
+    const probabilities = tensor.take() as Float32Array;
+    return (row, index) => drawn(row, probabilities, index * vocabSize);
+  }
+
+  /** Takes tokens of rows that a step has drawn. */
+  function drawnBy({
+    tokens,
+    logProbs,
+  }: Record<'tokens' | 'logProbs', NativeTensor>): (row: Row, index: number) => boolean {
+    const [drawnTokens, theirs] = [tokens.take(), logProbs.take()];
+    return (row, index) => {
+      const logProb = theirs[index]!;
+      if (!Number.isFinite(logProb)) throw undrawable(Math.exp(logProb));
+      return added(row, drawnTokens[index]!, logProb);
+    };
   }
 
   function gridOf(current: readonly Row[]): Grid {
@@ -428,6 +466,11 @@ function inParts(groups: readonly Group[], count: number): Group[][] {
     }
   }
   return parts;
+}
+
+function floats(elements: ArrayLike<number>): NativeTensor {
+  const vector = Float32Array.from(elements);
+  return NativeTensor.of(vector, [vector.length]);
 }
 
 function integers(elements: ArrayLike<number>): NativeTensor {

@@ -1,6 +1,6 @@
 import { compile, Graph, type GraphFunction, type GraphTensor } from '@infalign/tensor-graph';
 import { hasLanguageModelHead, type LanguageModelConfig } from '../definition.js';
-import { growFunction, moveFunction, prefillFunction, stepFunction } from './decoding-graph.js';
+import { growFunction, moveFunction, prefillFunction, stepFunction, type StepOutput } from './decoding-graph.js';
 import { modelGraph } from './heads.js';
 import { weightInputs, type StackedWeight } from './layout.js';
 
@@ -13,10 +13,10 @@ export interface GraphFunctions {
   readonly scoring: GraphFunction<Scores>;
   /** Sampling where rows share prompts. */
   readonly sharedPrefill: GraphFunction<'probabilities'>;
-  readonly sharedStep: GraphFunction<'probabilities'>;
+  readonly sharedStep: GraphFunction<StepOutput>;
   /** Sampling where every row has a prompt of its own. */
   readonly prefill: GraphFunction<'probabilities'>;
-  readonly step: GraphFunction<'probabilities'>;
+  readonly step: GraphFunction<StepOutput>;
   readonly move: GraphFunction<'done'>;
   readonly grow: GraphFunction<'done'>;
 }

@@ -4,10 +4,22 @@ import { disposeAll, type Feed, type GraphFunction, type NativeTensor } from '@i
 interface Wanted {
   readonly fn: GraphFunction<string>;
   readonly inputs: Readonly<Record<string, Feed>>;
+  /** All by default; the same for all lanes that want the graph. */
+  readonly outputs: readonly string[] | undefined;
+  /** Whether it waits while another lane wants what does not wait, to be run together with more lanes. */
+  readonly waits: boolean;
 }
 
 /** One of several computations of the same kind, side by side: it gives up its turn wherever it needs a graph to be run. */
 export type Lane<Result> = Generator<Wanted, Result, Record<string, NativeTensor>>;
+
+/** How a graph is run within a lane. */
+export interface RunOptions<Output> {
+  /** What is wanted of it, all by default; the same for all lanes that want the graph. */
+  readonly outputs?: readonly Output[];
+  /** Whether to wait until all lanes want what waits, for what most runs are of; false by default. */
+  readonly waits?: boolean;
+}
 
 /**
  * Has a graph run, within a lane.
@@ -19,9 +31,10 @@ export function* ran<Output extends string>(
   fn: GraphFunction<Output>,
   inputs: Readonly<Record<string, Feed>>,
   own: Readonly<Record<string, NativeTensor>>,
+  { outputs, waits = false }: RunOptions<Output> = {},
 ): Lane<Record<Output, NativeTensor>> {
   try {
-    return yield { fn, inputs: { ...inputs, ...own } };
+    return yield { fn, inputs: { ...inputs, ...own }, outputs, waits };
   } finally {
     disposeAll(own);
   }
@@ -29,7 +42,7 @@ export function* ran<Output extends string>(
 
 /**
  * Carries out lanes side by side. Where several want the same graph, it is run for them together, which keeps as many threads busy;
- * who wants what follows from the lanes alone.
+ * who wants what, and waits, follows from the lanes alone.
  *
  * @returns their results
  * @throws the first error of a lane or a graph; all lanes are ended then
@@ -45,11 +58,16 @@ export function sideBySide<Result>(lanes: readonly Lane<Result>[]): Result[] {
   try {
     lanes.forEach((_, lane) => advance(lane, {}));
     while (waiting.size > 0) {
-      const turn = [...waiting];
-      waiting.clear();
+      const all = [...waiting];
+      const urgent = all.filter(([, { waits }]) => !waits);
+      const turn = urgent.length > 0 ? urgent : all;
+      for (const [lane] of turn) waiting.delete(lane);
       for (const fn of new Set(turn.map(([, wanted]) => wanted.fn))) {
         const wanting = turn.filter(([, wanted]) => wanted.fn === fn);
-        const outputs = fn.runTogether(wanting.map(([, { inputs }]) => inputs));
+        const outputs = fn.runTogether(
+          wanting.map(([, { inputs }]) => inputs),
+          wanting[0]![1].outputs,
+        );
         try {
           for (const [lane] of wanting) advance(lane, outputs.shift()!);
         } finally {
