@@ -68,12 +68,12 @@ export function createDecoder(state: GraphModelState): Decoder {
     const ownPrompt = shared ? 0 : promptTime;
     const rowBytes = 4 * 2 * config.layers * config.keyValueHeads * headSize(config) * (promptTime + responseTime);
     const rowSlots = Math.max(1, Math.min(requests, mostRows, Math.floor(mostCacheBytes / state.lanes / rowBytes)));
-    const sizes = {
+    const sizes: CacheSizes = {
       rowSlots,
       // In the worst case every row has a prompt that others share too.
       promptSlots: shared ? rowSlots : 0,
       promptTime,
-      capacity: Math.min(responseTime, firstCapacity) + ownPrompt,
+      firstCapacity: Math.min(responseTime, firstCapacity) + ownPrompt,
       // Shorter prompts leave longer responses.
       mostCapacity: Math.min(maxResponseTokens + ownPrompt, config.maxPositions),
     };
@@ -82,6 +82,7 @@ export function createDecoder(state: GraphModelState): Decoder {
       found?.dispose();
       caches[lane] = found = createCaches(config, sizes);
     }
+    found.take(sizes.firstCapacity);
     return found;
   }
 
@@ -128,29 +129,54 @@ interface CacheSizes {
   /** 0 where prompts are kept in the rows. */
   readonly promptSlots: number;
   readonly promptTime: number;
-  /** Positions of a row: of its response, and of its prompt where that is kept in it. */
-  readonly capacity: number;
+  /** Positions of a row to begin with: of its response, and of its prompt where that is kept in it. */
+  readonly firstCapacity: number;
   /** Positions that a row can need. */
   readonly mostCapacity: number;
 }
 
-/** Keys and values of every layer: of shared prompts by slot, and by row. */
+/**
+ * Keys and values of every layer: of shared prompts by slot, and by row. What rows had before they needed more positions is kept for the
+ * next call: to clear memory anew takes as long as a step.
+ */
 interface Caches extends CacheSizes {
-  capacity: number;
+  /** Positions that rows have now. */
+  readonly capacity: number;
   readonly prompts: Readonly<Record<string, NativeTensor>>;
-  responses: Readonly<Record<string, NativeTensor>>;
+  readonly responses: Readonly<Record<string, NativeTensor>>;
+  /** Those for some number of positions. What is in them is finite. */
+  ofCapacity(capacity: number): Readonly<Record<string, NativeTensor>>;
+  /** Makes `responses` those for some number of positions. */
+  take(capacity: number): void;
   dispose(): void;
 }
 
 function createCaches(config: LanguageModelConfig, sizes: CacheSizes): Caches {
-  const { rowSlots, promptSlots, promptTime, capacity } = sizes;
+  const { rowSlots, promptSlots, promptTime, firstCapacity } = sizes;
+  const prompts = promptSlots === 0 ? {} : cachesOf(config, 'prompt', promptSlots, promptTime);
+  const byCapacity = new Map<number, Record<string, NativeTensor>>();
+  let current = firstCapacity;
+  const ofCapacity = (capacity: number): Record<string, NativeTensor> => {
+    let found = byCapacity.get(capacity);
+    if (!found) byCapacity.set(capacity, (found = cachesOf(config, 'response', rowSlots, capacity)));
+    return found;
+  };
   return {
     ...sizes,
-    prompts: promptSlots === 0 ? {} : cachesOf(config, 'prompt', promptSlots, promptTime),
-    responses: cachesOf(config, 'response', rowSlots, capacity),
+    prompts,
+    ofCapacity,
+    get capacity() {
+      return current;
+    },
+    get responses() {
+      return ofCapacity(current);
+    },
+    take(capacity) {
+      current = capacity;
+    },
     dispose() {
-      disposeAll(this.prompts);
-      disposeAll(this.responses);
+      disposeAll(prompts);
+      for (const responses of byCapacity.values()) disposeAll(responses);
     },
   };
 }
@@ -160,7 +186,7 @@ function sameSizes(a: CacheSizes, b: CacheSizes): boolean {
     a.rowSlots === b.rowSlots &&
     a.promptSlots === b.promptSlots &&
     a.promptTime === b.promptTime &&
-    a.capacity === b.capacity &&
+    a.firstCapacity === b.firstCapacity &&
     a.mostCapacity === b.mostCapacity
   );
 }
@@ -333,7 +359,7 @@ function* sampleAll(
     const positions = current.map(({ tokens, group }) => group.prompt.length + tokens.length - 1);
     const lengths = shared ? current.map(({ tokens }) => tokens.length - 1) : positions;
     if (Math.max(...lengths) >= caches.capacity) {
-      yield* growCaches(config, functions, caches, Math.min(2 * caches.capacity, caches.mostCapacity));
+      yield* growCaches(functions, caches, Math.min(2 * caches.capacity, caches.mostCapacity));
     }
     const uniforms = (): NativeTensor =>
       floats(current.map(({ random }) => Math.min(Math.fround(random.uniform()), mostUniform)));
@@ -414,24 +440,12 @@ function* sampleAll(
   }
 }
 
-function* growCaches(
-  config: LanguageModelConfig,
-  { grow }: GraphFunctions,
-  caches: Caches,
-  capacity: number,
-): Lane<void> {
-  const larger = cachesOf(config, 'response', caches.rowSlots, capacity);
+function* growCaches({ grow }: GraphFunctions, caches: Caches, capacity: number): Lane<void> {
+  const larger = caches.ofCapacity(capacity);
   const feeds = Object.fromEntries(Object.entries(larger).map(([name, tensor]) => [`larger ${name}`, tensor]));
-  let unused = larger;
-  try {
-    const { done } = yield* ran(grow, { ...caches.responses, ...feeds }, {});
-    done.dispose();
-    unused = caches.responses;
-    caches.responses = larger;
-    caches.capacity = capacity;
-  } finally {
-    disposeAll(unused);
-  }
+  const { done } = yield* ran(grow, { ...caches.responses, ...feeds }, {});
+  done.dispose();
+  caches.take(capacity);
 }
 
 /** Requests by prompt, prompts in the order in which they are met. */
