@@ -23,11 +23,6 @@ export function startStepProcess(
 ): RunningStep {
   const services = servicesFile === undefined ? [] : ['--services', servicesFile];
   const child = fork(process.argv[1]!, [stepCommandName, name, '--out', out, ...services], {
-    env: {
-      ...process.env,
-      // Memory that one arena of the C library has freed is not used by another: one keeps the process small.
-      MALLOC_ARENA_MAX: '1',
-    },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   let failure: Error | undefined;

@@ -16,7 +16,7 @@ import { plainLogProbs, plainStates } from './plain-transformer.fixture.js';
 
 /** A small model that has everything: grouped queries, several layers, an output projection of its own. */
 const smallConfig: LanguageModelConfig = {
-  vocabSize: 13,
+  vocabSize: 15,
   hiddenSize: 16,
   intermediateSize: 20,
   layers: 2,
@@ -233,12 +233,12 @@ export function describeExecutor<M extends LanguageModel>(
     it('refuses empty prompts and responses, sequences longer than its positions, and tokens that it does not have', () => {
       withModel(smallConfig, policyWeights, (model) => {
         const good = { promptTokens: [1], responseTokens: [1] };
-        for (const token of [-1, 13, NaN]) {
+        for (const token of [-1, 15, NaN]) {
           for (const bad of [
             { promptTokens: [1, token], responseTokens: [1] },
             { promptTokens: [1], responseTokens: [token] },
           ]) {
-            expect(() => model.responseLogProbs([good, bad, good], 1)).toThrow(`the token ${token}, the model has 13`);
+            expect(() => model.responseLogProbs([good, bad, good], 1)).toThrow(`the token ${token}, the model has 15`);
             const settings = { learningRate: 0, maxGradientNorm: 1, temperature: 1 };
             expect(() => model.trainer(textLoss, adam).step([good, bad, good], {}, settings)).toThrow(`token ${token}`);
           }
@@ -498,7 +498,7 @@ export function describeExecutor<M extends LanguageModel>(
         // Each of several by its own prompt, not by the longest.
         const settings = {
           ...plainSettings,
-          logitBias: [-Infinity, ...Array<number>(12).fill(0)],
+          logitBias: [-Infinity, ...Array<number>(14).fill(0)],
           maxResponseTokens: 20,
         };
         const several = [22, 3, 10].map((length) => ({

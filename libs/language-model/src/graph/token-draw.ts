@@ -22,10 +22,10 @@ export const mostUniform = 1 - 2 ** -23;
 /**
  * Draws a token of every row as `drawToken` does, up to rounding.
  *
- * @param probabilities shape [rows, vocabulary]
+ * @param probabilities shape [rows, vocabulary], of a softmax: where one of a row is not finite, none is
  * @param blockUniforms for each row a number in [0, `mostUniform`], by which a block of tokens is drawn, shape [rows]
  * @param tokenUniforms the same, by which one of its tokens is drawn
- * @returns the tokens and their log-probabilities, shape [rows] each; a log-probability is not finite if the row's probabilities are not
+ * @returns the tokens and their log-probabilities, shape [rows] each; a log-probability is not finite where the row's probabilities are not
  */
 export function drawnTokens(
   probabilities: GraphTensor,
