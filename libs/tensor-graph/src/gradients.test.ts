@@ -207,7 +207,7 @@ const cases: Readonly<Record<string, Case>> = {
       [4, 3],
     ],
     graph: (x, weight) => labelLogProbs([{ x, weight }], integers(x.graph, ...labels)),
-    eager: (x, weight) => eagerLabelLogProbs(tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D, false, true)),
+    eager: (x, weight) => eagerLabelLogProbs(tf.matMul(x, weight, false, true)),
   },
   'log-probabilities of labels, of logits in two parts': {
     shapes: [

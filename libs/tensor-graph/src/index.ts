@@ -1,4 +1,4 @@
-export { compile, type Feed, type GraphFunction } from './compile.js';
+export { compile, type CompileOptions, type Feed, type GraphFunction } from './compile.js';
 export { gradients, recomputed } from './gradients.js';
 export { Graph, GraphTensor, type DataType, type Elements } from './graph.js';
 export { concurrency, disposeAll, NativeTensor } from './native.js';
