@@ -18,7 +18,7 @@ export interface Decoder {
 
 /** Rows of a lane at most. */
 const mostRows = 512;
-/** What keys and values of all lanes may take, in bytes, unless lanes have a single row. */
+/** What keys and values of all lanes may take at their largest, in bytes, unless lanes have a single row; smaller ones, as much again. */
 const mostCacheBytes = 2 ** 29;
 /** Rows that must be free before prompts are computed for them, in parts of all rows: few large passes cost less than many small ones. */
 const refillShare = 0.25;
