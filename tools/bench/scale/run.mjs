@@ -28,7 +28,7 @@ The committed baseline is tools/bench/baselines/scale.json.
 `;
 
 /** Tokens of prompts and responses for which it is measured what sharing saves. */
-const sharedLengths = [48, 128];
+const sharedLengths = [48, 128, 256];
 
 await script(async () => {
   const { values } = parseArgs({
