@@ -7,7 +7,7 @@ it('a graph that XLA compiles computes the same', () => {
   const { stdout, stderr } = spawnSync(
     process.execPath,
     ['--conditions=@infalign/source', '--import', 'tsx', program],
-     
+
     { encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '0' } },
   );
   expect(stderr).toContain('Compiled cluster using XLA');
