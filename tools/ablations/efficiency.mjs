@@ -144,9 +144,12 @@ export function measureNoise({ finished, settings }, runs, byPrompt) {
     correlation_of_one: ({ levels, ratios }) => meanOf(ratios.map((own) => correlation(own, levels))),
     correlation_of_mean: ({ levels, ratios }) => correlation(meanOfLists(ratios), levels),
     ...(runs.length > 1 && {
-      correlation_of_endless_mean: ({ levels, ratios }) =>
-        meanOf(ratios.map((own) => covariance(own, levels))) /
-        Math.sqrt(covariance(levels, levels) * meanOverPairs(ratios, covariance)),
+      correlation_of_endless_mean: ({ levels, ratios }) => {
+        const shared = meanOf(ratios.map((own) => covariance(own, levels)));
+        const variance = covariance(levels, levels);
+        // What seeds have in common varies at least as much as what of it goes with C (Cauchy and Schwarz); an estimate from few may not.
+        return shared / Math.sqrt(variance * Math.max(meanOverPairs(ratios, covariance), shared ** 2 / variance));
+      },
       rest_in_common: ({ rest: own }) => meanOverPairs(own, correlation),
     }),
   };

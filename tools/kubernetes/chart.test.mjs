@@ -458,8 +458,8 @@ describe('with values of its own', () => {
       );
     expect(thresholds({})).toEqual({
       'policy-sampler': ['600'],
-      'reward-scorer': ['27300'],
-      evaluator: ['9100', '1'],
+      'reward-scorer': ['40180'],
+      evaluator: ['13400', '1'],
     });
     const services = {
       policySampler: { scaling: { recordsPerSecond: 0.02 } },
