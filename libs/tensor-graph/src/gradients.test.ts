@@ -13,6 +13,7 @@ import {
   gradients,
   Graph,
   hyperbolicTangent,
+  inEachRow,
   labelLogProbs,
   logarithm,
   logarithmOfOnePlus,
@@ -25,6 +26,7 @@ import {
   multiply,
   NativeTensor,
   negative,
+  range,
   reciprocalSquareRoot,
   relu,
   reshape,
@@ -236,6 +238,16 @@ const cases: Readonly<Record<string, Case>> = {
     shapes: [[3, 2]],
     graph: (x) => square(gather(x, integers(x.graph, 2, 0, 2, 2))),
     eager: (x) => tf.square(tf.gather(x, tf.tensor1d([2, 0, 2, 2], 'int32'))),
+  },
+  'one element of each row': {
+    shapes: [['n', 6]],
+    graph: (x) => square(inEachRow(x, range(x.graph, 'n'))),
+    eager: (x) => tf.square(tf.sum(tf.mul(x, tf.eye(x.shape[0], 6)), 1)),
+  },
+  'what stands in one place of each row': {
+    shapes: [[2, 3, 2]],
+    graph: (x) => square(inEachRow(x, integers(x.graph, 2, 0))),
+    eager: (x) => tf.square(tf.gather(tf.reshape(x, [6, 2]), tf.tensor1d([2, 3], 'int32'))),
   },
   'moved rows': {
     shapes: [[3, 2]],

@@ -18,7 +18,7 @@ export {
   gather,
   greaterEqual,
   hyperbolicTangent,
-  labelLogProbs,
+  inEachRow,
   largest,
   lessEqual,
   logarithm,
@@ -32,7 +32,6 @@ export {
   multiply,
   negative,
   positive,
-  projected,
   range,
   reciprocalSquareRoot,
   relu,
@@ -51,7 +50,6 @@ export {
   withGradient,
   writeRowsInPlace,
   type Operand,
-  type Projection,
 } from './operations.js';
 export {
   clipByGlobalNorm,
@@ -62,5 +60,6 @@ export {
   type Moments,
   type Optimiser,
 } from './optimisers.js';
+export { labelLogProbs, projected, type Projection } from './projections.js';
 export { product, quotient, ShapeError, type Dimension, type Shape } from './shape.js';
 export { Variable } from './variable.js';

@@ -316,60 +316,15 @@ function overLastAxis(operation: string, x: GraphTensor): GraphTensor {
   return reshape(unary(operation, reshape(x, [product(...x.shape.slice(0, -1)), x.shape.at(-1)!])), x.shape);
 }
 
-/** A part of logits, `x·weightᵀ`. */
-export interface Projection {
-  /** Shape [n, d]. */
-  readonly x: GraphTensor;
-  /** Shape [classes, d]. */
-  readonly weight: GraphTensor;
-}
-
-/** Logits from their parts: `Σ x·weightᵀ`, shape [n, classes]. @param projections at least one; d may be another in each */
-export function projected(projections: readonly Projection[]): GraphTensor {
-  return projections.map(({ x, weight }) => matMul(x, weight, { transposeB: true })).reduce((a, b) => add(a, b));
-}
-
-/**
- * log-probabilities of labels: `log softmax(l)[label]`, in nats, of logits `l = Σ x·weightᵀ`. From one softmax and two maxima:
- * TensorFlow's own operation for this takes several times as long. No gradient in logits is ever made, which is an array of their
- * size: with p = softmax(l), dx is `dy·(weight[label] − p·weight)` and dweight is `−pᵀ·(dy·x)` with `dy·x` added to the labels' rows.
- *
- * @param projections parts of the logits, at least one
- * @param labels shape [n], int32, each in [0, classes)
- * @returns shape [n]
- */
-export function labelLogProbs(projections: readonly Projection[], labels: GraphTensor): GraphTensor {
-  const logits = projected(projections);
-  demandType('labelLogProbs', labels, 'int32');
-  const [n, classes] = logits.shape;
-  if (labels.shape.length !== 1 || labels.shape[0] !== n) {
-    throw new ShapeError(`labelLogProbs: logits ${shown(logits.shape)} and labels ${shown(labels.shape)} do not fit`);
+/** Adds to rows of a matrix, to one several times too. It has no gradient. @param rows shape [m], int32 @param values shape [m, d] */
+export function addToRows(x: GraphTensor, rows: GraphTensor, values: GraphTensor): GraphTensor {
+  demandType('addToRows', rows, 'int32');
+  demandType('addToRows', values, x.dtype);
+  if (rows.shape.length !== 1 || !equalShapes([...rows.shape, ...x.shape.slice(1)], values.shape)) {
+    throw new ShapeError(
+      `addToRows: ${shown(values.shape)} does not fit the rows ${shown(rows.shape)} of ${shown(x.shape)}`,
+    );
   }
-  const { graph } = logits;
-  const places = add(multiply(range(graph, n!), graph.size(classes!)), labels);
-  const probabilities = softmax(logits);
-  // The largest probability is e^(largest logit − log Σ e^logits), and never too small for its logarithm.
-  const logLargest = logarithm(largest(probabilities, { axes: [1] }));
-  const chosen = gather(reshape(logits, [product(n!, classes!)]), places);
-  const logProbs = add(subtract(chosen, largest(logits, { axes: [1] })), logLargest);
-  const inputs = [...projections.map(({ x }) => x), ...projections.map(({ weight }) => weight)];
-  return withGradient(logProbs, inputs, (dy) => {
-    const column = reshape(dy, [n!, 1]);
-    return [
-      ...projections.map(({ weight }) =>
-        multiply(subtract(gather(weight, labels), matMul(probabilities, weight)), column),
-      ),
-      ...projections.map(({ x }) => {
-        const weighted = multiply(x, column);
-        const away = matMul(probabilities, negative(weighted), { transposeA: true });
-        return addToRows(away, labels, weighted);
-      }),
-    ];
-  });
-}
-
-/** Adds to rows of a matrix, to one several times too. @param rows shape [m], int32 @param values shape [m, d] @returns x's shape */
-function addToRows(x: GraphTensor, rows: GraphTensor, values: GraphTensor): GraphTensor {
   const attributes = { T: typeAttribute(x.dtype), Tindices: typeAttribute('int32') };
   const indices = reshape(rows, [...rows.shape, 1]);
   return one(x.graph, 'TensorScatterAdd', [x, indices, values], attributes, x.dtype, x.shape);
@@ -398,6 +353,25 @@ export function gather(x: GraphTensor, indices: GraphTensor): GraphTensor {
     x.dtype,
     [...indices.shape, ...x.shape.slice(1)],
   );
+}
+
+/**
+ * Of every row of x the element, or what stands in its place, of one number.
+ *
+ * @param x shape [n, m, ...]
+ * @param places shape [n], int32, each in [0, m)
+ * @returns shape [n, ...]
+ */
+export function inEachRow(x: GraphTensor, places: GraphTensor): GraphTensor {
+  axisOf('inEachRow', 1, x.shape);
+  demandType('inEachRow', places, 'int32');
+  const [n, m, ...rest] = x.shape;
+  if (!equalShapes(places.shape, [n!])) {
+    throw new ShapeError(`inEachRow: ${shown(places.shape)} does not fit the rows of ${shown(x.shape)}`);
+  }
+  const { graph } = x;
+  const within = add(multiply(range(graph, n!), graph.size(m!)), places);
+  return gather(reshape(x, [product(n!, m!), ...rest]), within);
 }
 
 /**

@@ -2,16 +2,13 @@ import {
   add,
   cast,
   cumulativeSum,
-  gather,
+  inEachRow,
   largest,
   lessEqual,
   logarithm,
   multiply,
-  product,
-  range,
   reshape,
   sum,
-  type Graph,
   type GraphTensor,
 } from '@infalign/tensor-graph';
 import { blockSize } from '../token-choice.js';
@@ -36,14 +33,11 @@ export function drawnTokens(
   const [rows, vocabulary] = probabilities.shape as readonly [string, number];
   const size = blockSize(vocabulary);
   const blocks = vocabulary / size;
-  const inRow = (count: number, place: GraphTensor): GraphTensor =>
-    add(multiply(range(graph, rows), integer(graph, count)), place);
-  const sums = sum(reshape(probabilities, [rows, blocks, size]), { axes: [2] });
-  const block = firstAbove(sums, blockUniforms);
-  const drawn = gather(reshape(probabilities, [product(rows, blocks), size]), inRow(blocks, block));
-  const tokens = add(multiply(block, integer(graph, size)), firstAbove(drawn, tokenUniforms));
-  const ofTokens = gather(reshape(probabilities, [product(rows, vocabulary)]), inRow(vocabulary, tokens));
-  return { tokens, logProbs: logarithm(ofTokens) };
+  const byBlock = reshape(probabilities, [rows, blocks, size]);
+  const block = firstAbove(sum(byBlock, { axes: [2] }), blockUniforms);
+  const within = firstAbove(inEachRow(byBlock, block), tokenUniforms);
+  const tokens = add(multiply(block, graph.size(size)), within);
+  return { tokens, logProbs: logarithm(inEachRow(probabilities, tokens)) };
 }
 
 /** In every row the first place up to which weights add up to more than a part of their sum. @param uniforms the parts */
@@ -53,8 +47,4 @@ function firstAbove(weights: GraphTensor, uniforms: GraphTensor): GraphTensor {
   const total = largest(upTo, { axes: [1], keep: true });
   const threshold = multiply(total, reshape(uniforms, [uniforms.shape[0]!, 1]));
   return cast(sum(cast(lessEqual(upTo, threshold), 'float32'), { axes: [1] }), 'int32');
-}
-
-function integer(graph: Graph, value: number): GraphTensor {
-  return graph.constant(Int32Array.of(value), []);
 }
