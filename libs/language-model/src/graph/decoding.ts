@@ -1,10 +1,10 @@
 import { seededRandom, type RandomSource } from '@infalign/core';
 import { disposeAll, NativeTensor } from '@infalign/tensor-graph';
-import { headSize, type LanguageModelConfig } from '../definition.js';
+import { headSize } from '../definition.js';
 import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
 import { changesProbabilities, checkSampling, drawToken, undrawable } from '../token-choice.js';
-import { cacheNames, type StepOutput } from './decoding-graph.js';
-import type { GraphFunctions } from './graph-functions.js';
+import { createCaches, growCaches, sameSizes, type Caches, type CacheSizes } from './decoding-caches.js';
+import type { StepOutput } from './decoding-graph.js';
 import type { GraphModelState } from './graph-model.js';
 import { ran, sideBySide, type Lane, type RunOptions } from './lanes.js';
 import { promptKey } from '../token-sequences.js';
@@ -121,88 +121,6 @@ export function createDecoder(state: GraphModelState): Decoder {
     },
     dispose: forget,
   };
-}
-
-/** Sizes of caches. */
-interface CacheSizes {
-  readonly rowSlots: number;
-  /** 0 where prompts are kept in the rows. */
-  readonly promptSlots: number;
-  readonly promptTime: number;
-  /** Positions of a row to begin with: of its response, and of its prompt where that is kept in it. */
-  readonly firstCapacity: number;
-  /** Positions that a row can need. */
-  readonly mostCapacity: number;
-}
-
-/**
- * Keys and values of every layer: of shared prompts by slot, and by row. What rows had before they needed more positions is kept for the
- * next call: to clear memory anew takes as long as a step.
- */
-interface Caches extends CacheSizes {
-  /** Positions that rows have now. */
-  readonly capacity: number;
-  readonly prompts: Readonly<Record<string, NativeTensor>>;
-  readonly responses: Readonly<Record<string, NativeTensor>>;
-  /** Those for some number of positions. What is in them is finite. */
-  ofCapacity(capacity: number): Readonly<Record<string, NativeTensor>>;
-  /** Makes `responses` those for some number of positions. */
-  take(capacity: number): void;
-  dispose(): void;
-}
-
-function createCaches(config: LanguageModelConfig, sizes: CacheSizes): Caches {
-  const { rowSlots, promptSlots, promptTime, firstCapacity } = sizes;
-  const prompts = promptSlots === 0 ? {} : cachesOf(config, 'prompt', promptSlots, promptTime);
-  const byCapacity = new Map<number, Record<string, NativeTensor>>();
-  let current = firstCapacity;
-  const ofCapacity = (capacity: number): Record<string, NativeTensor> => {
-    let found = byCapacity.get(capacity);
-    if (!found) byCapacity.set(capacity, (found = cachesOf(config, 'response', rowSlots, capacity)));
-    return found;
-  };
-  return {
-    ...sizes,
-    prompts,
-    ofCapacity,
-    get capacity() {
-      return current;
-    },
-    get responses() {
-      return ofCapacity(current);
-    },
-    take(capacity) {
-      current = capacity;
-    },
-    dispose() {
-      disposeAll(prompts);
-      for (const responses of byCapacity.values()) disposeAll(responses);
-    },
-  };
-}
-
-function sameSizes(a: CacheSizes, b: CacheSizes): boolean {
-  return (
-    a.rowSlots === b.rowSlots &&
-    a.promptSlots === b.promptSlots &&
-    a.promptTime === b.promptTime &&
-    a.firstCapacity === b.firstCapacity &&
-    a.mostCapacity === b.mostCapacity
-  );
-}
-
-function cachesOf(
-  config: LanguageModelConfig,
-  kind: 'prompt' | 'response',
-  slots: number,
-  time: number,
-): Record<string, NativeTensor> {
-  const shape = [slots, config.keyValueHeads, time, headSize(config)];
-  return Object.fromEntries(
-    Array.from({ length: config.layers }, (_, layer) => Object.values(cacheNames(kind, layer)))
-      .flat()
-      .map((name) => [name, NativeTensor.zeros(shape)]),
-  );
 }
 
 /** Where the rows of a step stand in the grid of prompts and their rows, as inputs of the step. */
@@ -438,14 +356,6 @@ function* sampleAll(
       },
     };
   }
-}
-
-function* growCaches({ grow }: GraphFunctions, caches: Caches, capacity: number): Lane<void> {
-  const larger = caches.ofCapacity(capacity);
-  const feeds = Object.fromEntries(Object.entries(larger).map(([name, tensor]) => [`larger ${name}`, tensor]));
-  const { done } = yield* ran(grow, { ...caches.responses, ...feeds }, {});
-  done.dispose();
-  caches.take(capacity);
 }
 
 /** Requests by prompt, prompts in the order in which they are met. */
