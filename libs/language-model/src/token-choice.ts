@@ -13,8 +13,13 @@ export function blockSize(vocabulary: number): number {
 }
 
 /** Whether tokens are drawn from other probabilities than the model's. */
-export function changesProbabilities({ logitBias, topK, topP }: SamplingSettings, vocabulary: number): boolean {
-  return logitBias !== undefined || (topK > 0 && topK < vocabulary) || topP < 1;
+export function changesProbabilities(settings: SamplingSettings, vocabulary: number): boolean {
+  return settings.logitBias !== undefined || truncates(settings, vocabulary);
+}
+
+/** Whether top-k or top-p leave a token out. */
+function truncates({ topK, topP }: SamplingSettings, vocabulary: number): boolean {
+  return (topK > 0 && topK < vocabulary) || topP < 1;
 }
 
 /** What a token cannot be drawn from. @param total what probabilities add up to */
@@ -50,7 +55,7 @@ export function drawToken(
     const { logitBias, topK, topP } = settings;
     row = row.slice();
     if (logitBias) tilt(row, logitBias);
-    if (topK > 0 || topP < 1) truncate(row, topK, topP);
+    if (truncates(settings, vocabulary)) truncate(row, topK, topP);
   }
   const size = blockSize(vocabulary);
   const sums = new Float64Array(vocabulary / size);

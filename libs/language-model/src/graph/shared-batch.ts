@@ -215,17 +215,17 @@ function arranged(
 } {
   const lengths = sequences.map((sequence) => inputLength(sequence, withLast));
   const longest = Math.max(1, ...lengths);
-  const { samples, groups } = grouped(sequences, longest);
+  const { samples, groups: memberships } = grouped(sequences, longest);
   const whole = samples === 1;
-  const prefixed = groups.map(({ prompt, members }) => {
-    const [only] = members;
-    const prefix = whole ? joined(prompt, sequences[only!]!.responseTokens, lengths[only!]!) : prompt;
-    return { prefix, members };
+  const groups = memberships.map((members): Group => {
+    const first = members[0]!;
+    const { promptTokens, responseTokens } = sequences[first]!;
+    return { prefix: whole ? joined(promptTokens, responseTokens, lengths[first]!) : promptTokens, members };
   });
-  const prefixes = prefixed.map(({ prefix }) => prefix.length);
+  const prefixes = groups.map(({ prefix }) => prefix.length);
   const count = prefixes.reduce((sum, length) => sum + length, 0);
   return {
-    groups: prefixed,
+    groups,
     samples,
     promptTime: Math.max(1, ...prefixes),
     // A grid has a place at least, if only an empty one.
@@ -249,20 +249,16 @@ interface Group {
   readonly members: readonly number[];
 }
 
-interface Prompted {
-  readonly prompt: ArrayLike<number>;
-  /** The sequences that have the prompt. */
-  readonly members: readonly number[];
-}
-
 /**
  * Gathers sequences by prompt, in the order in which prompts are met. A prompt with many more responses than others stands in
  * several groups: grids are as wide as their widest group.
+ *
+ * @returns groups: the members of each
  */
 function grouped(
   sequences: readonly Sequence[],
   responseTime: number,
-): { readonly samples: number; readonly groups: readonly Prompted[] } {
+): { readonly samples: number; readonly groups: readonly (readonly number[])[] } {
   const byPrompt = new Map<string, number[]>();
   sequences.forEach(({ promptTokens }, sequence) => {
     const key = promptKey(promptTokens);
@@ -282,10 +278,9 @@ function grouped(
     if (cost < least) [samples, least] = [candidate, cost];
   }
   const groups = prompts.flatMap((members) =>
-    Array.from({ length: Math.ceil(members.length / samples) }, (_, part) => ({
-      prompt: sequences[members[0]!]!.promptTokens,
-      members: members.slice(part * samples, (part + 1) * samples),
-    })),
+    Array.from({ length: Math.ceil(members.length / samples) }, (_, part) =>
+      members.slice(part * samples, (part + 1) * samples),
+    ),
   );
   return { samples, groups };
 }
