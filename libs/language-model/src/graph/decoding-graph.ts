@@ -12,7 +12,6 @@ import {
   matMul,
   multiply,
   product,
-  projected,
   range,
   reshape,
   select,
@@ -76,11 +75,13 @@ export function prefillFunction(
   const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
   const byHead = (x: GraphTensor, count: number): GraphTensor =>
     transpose(reshape(x, ['prompts', 'promptTime', count, width]), [0, 2, 1, 3]);
+  const starts = multiply(range(graph, 'prompts'), graph.size('promptTime'));
+  const last = add(add(starts, lengths), graph.constant(Int32Array.of(-1), []));
   const written: GraphTensor[] = [];
   const keep = into === 'prompt' ? promptWriter(graph, config, slots) : rowWriter(graph, config, slots);
   let x = gather(weight('model.embed_tokens.weight'), reshape(tokens, [rows]));
   for (let index = 0; index < config.layers; index++) {
-    x = layer(config, weight, index, x, rotations, (queriesAndKeys, values) => {
+    const attend = (queriesAndKeys: GraphTensor, values: GraphTensor): GraphTensor => {
       const [query, key] = split(byHead(queriesAndKeys, heads + keyValueHeads), [heads, keyValueHeads], 1);
       const value = byHead(values, keyValueHeads);
       const names = cacheNames(into, index);
@@ -90,11 +91,13 @@ export function prefillFunction(
         product(rows, heads),
         width,
       ]);
-    });
+    };
+    // After the last keys and values only the last tokens matter.
+    const options = index === config.layers - 1 ? { kept: (x: GraphTensor) => gather(x, last) } : {};
+    x = layer(config, weight, index, x, rotations, attend, options);
   }
-  const starts = multiply(range(graph, 'prompts'), graph.size('promptTime'));
-  const last = add(add(starts, lengths), graph.constant(Int32Array.of(-1), []));
-  const probabilities = nextToken(config, weight, finalNorm(config, weight, gather(x, last)), temperature);
+  const hidden = featuresFirst.from(finalNorm(config, weight, x));
+  const probabilities = nextToken(config, weight, hidden, temperature);
   return compile(graph, { probabilities: after(probabilities, written) });
 }
 
@@ -221,10 +224,9 @@ export function stepFunction(
       const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
       return add(prompts.output(ofPrompt!), fromResponse(ofResponse!));
     };
-    x = layer(config, weight, index, x, rotations, attend, featuresFirst);
+    x = layer(config, weight, index, x, rotations, attend, { orientation: featuresFirst });
   }
-  const hidden = featuresFirst.to(finalNorm(config, weight, x, featuresFirst));
-  const probabilities = nextToken(config, weight, hidden, temperature);
+  const probabilities = nextToken(config, weight, finalNorm(config, weight, x, featuresFirst), temperature);
   const uniforms = (name: string): GraphTensor => graph.input(name, 'float32', ['rows']);
   return compile(graph, {
     probabilities,
@@ -309,12 +311,15 @@ export function growFunction(config: LanguageModelConfig): GraphFunction<'done'>
   return compile(graph, { done: after(graph.scalar(0), grown) });
 }
 
-/** @param hidden after the final norm, shape [n, d] */
+/** @param hidden after the final norm, features first @returns shape [n, vocabulary] */
 function nextToken(
   config: LanguageModelConfig,
   weight: WeightInput,
   hidden: GraphTensor,
   temperature: GraphTensor,
 ): GraphTensor {
-  return softmax(projected(outputProjections(config, weight, divide(hidden, temperature))));
+  const logits = outputProjections(config, weight, divide(hidden, temperature), featuresFirst)
+    .map((part) => featuresFirst.linear(part.x, part.weight))
+    .reduce(add);
+  return softmax(featuresFirst.to(logits));
 }

@@ -51,11 +51,7 @@ export const featuresFirst: Orientation = {
     const scale = reciprocalSquareRoot(add(mean(square(x), { axes: [0], keep: true }), epsilon));
     return multiply(multiply(x, scale), reshape(gain, [gain.shape[0]!, 1]));
   },
-  linear(x, weight) {
-    // As a batch of one: TensorFlow's product of two matrices is the one that copies weights.
-    const product = matMul(reshape(weight, [1, ...weight.shape]), reshape(x, [1, ...x.shape]));
-    return reshape(product, product.shape.slice(1));
-  },
+  linear: (x, weight) => matMul(weight, x),
   join: (parts) => concatenate(parts, 0),
   tokens: (x) => x.shape[1]!,
   shape: (tokens, features) => [features, tokens],

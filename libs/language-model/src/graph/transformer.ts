@@ -48,12 +48,21 @@ export function rotationsAt(config: LanguageModelConfig, tables: Rotations, posi
   return { cos: gather(tables.cos, rows), sin: gather(tables.sin, rows) };
 }
 
+/** How a layer is computed. */
+export interface LayerOptions {
+  /** How the residual stream lies in memory; tokens first by default. */
+  readonly orientation?: Orientation;
+  /** Of features of all tokens, those of the tokens that are wanted after attention, for what follows it; all by default. */
+  readonly kept?: (features: GraphTensor) => GraphTensor;
+}
+
 /**
  * One layer: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
  *
  * @param x the residual stream, in the given orientation
  * @param attend from rotated queries and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
  *   heads' outputs, rows [n·heads, e]
+ * @returns the residual stream of the tokens that are kept
  */
 export function layer(
   config: LanguageModelConfig,
@@ -62,7 +71,7 @@ export function layer(
   x: GraphTensor,
   rotations: Rotations,
   attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
-  orientation: Orientation = tokensFirst,
+  { orientation = tokensFirst, kept = (tokens) => tokens }: LayerOptions = {},
 ): GraphTensor {
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
   const { norm, from, to } = orientation;
@@ -93,7 +102,7 @@ export function layer(
   const queriesAndKeys = rows(projected, heads + keyValueHeads);
   const values = rows(linear(normalised, 'self_attn.v_proj'), keyValueHeads);
   const attended = attend(rotate(queriesAndKeys, rotations.cos, rotations.sin), values);
-  const middle = add(x, linear(from(reshape(attended, [n, hiddenSize])), 'self_attn.o_proj'));
+  const middle = add(kept(x), linear(kept(from(reshape(attended, [n, hiddenSize]))), 'self_attn.o_proj'));
   const again = norm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
   return add(middle, linear(swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')), 'mlp.down_proj'));
 }
@@ -251,15 +260,16 @@ export function finalNorm(
 /**
  * The output projection, of which logits are the sum: an adapter is a part of its own.
  *
- * @param hidden after the final norm, shape [n, d]
+ * @param hidden after the final norm, in the given orientation
  */
 export function outputProjections(
   config: LanguageModelConfig,
   weight: WeightInput,
   hidden: GraphTensor,
+  orientation: Orientation = tokensFirst,
 ): readonly Projection[] {
   const own = { x: hidden, weight: weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight') };
   return hasAdapter(config, 'lm_head')
-    ? [own, adapterProjection(config, weight, 'lm_head', hidden, tokensFirst)]
+    ? [own, adapterProjection(config, weight, 'lm_head', hidden, orientation)]
     : [own];
 }
