@@ -8,10 +8,12 @@ import { root, step } from './workspace.mjs';
 /**
  * Brings a fresh clone to a state in which everything runs: npm packages exactly as locked, and the native TensorFlow
  * library under tfjs-node. Does nothing, in milliseconds, where that has been done.
+ *
+ * @param {{ gpu?: boolean }} options see `provisionTensorflow`
  */
-export async function installWorkspace() {
+export async function installWorkspace(options) {
   installPackages();
-  await provisionTensorflow(join(root, 'node_modules', '@tensorflow', 'tfjs-node'));
+  await provisionTensorflow(join(root, 'node_modules', '@tensorflow', 'tfjs-node'), options);
 }
 
 /** The programs of the workspace: the command line, the services that it starts, and what asks for their health. */

@@ -1,9 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { SavedModel, type NodeDef } from './generated/tensorflow.js';
+import { createExecution, type Execution, type Run } from './execution.js';
+import type { GraphDef, NodeDef } from './generated/tensorflow.js';
 import { nodeDef, type Graph, type GraphTensor, type Node } from './graph.js';
-import { NativeTensor, nativeBinding } from './native.js';
+import { NativeTensor } from './native.js';
 import { factorsOf, shown } from './shape.js';
 import type { Variable } from './variable.js';
 
@@ -63,16 +61,8 @@ export function compile<Output extends string>(
   outputs: Readonly<Record<Output, GraphTensor>>,
   { xla = false }: CompileOptions = {},
 ): GraphFunction<Output> {
-  /** By how many copies of the graph they have. */
-  const models = new Map<number, number>();
+  const execution = createExecution();
   let disposed = false;
-  const modelOf = (copies: number): number => {
-    if (disposed) throw new Error('the function has been disposed of');
-    let model = models.get(copies);
-    if (model === undefined) models.set(copies, (model = load(encode(graph, copies, xla))));
-    return model;
-  };
-  modelOf(1);
   const names = Object.keys(outputs) as Output[];
   const plans = new Map<string, Plan>();
   const planOf = (wanted: readonly Output[], copies: number): Plan => {
@@ -80,7 +70,7 @@ export function compile<Output extends string>(
     let plan = plans.get(key);
     if (!plan) {
       const tensors = wanted.map((name) => outputs[name]);
-      plans.set(key, (plan = createPlan(graph, tensors, copies)));
+      plans.set(key, (plan = createPlan(graph, tensors, copies, xla, execution)));
     }
     return plan;
   };
@@ -113,12 +103,12 @@ export function compile<Output extends string>(
     wanted: readonly Wanted[] = names as Wanted[],
   ): Record<Wanted, NativeTensor>[] {
     if (inputs.length === 0) return [];
-    const model = modelOf(inputs.length);
+    if (disposed) throw new Error('the function has been disposed of');
     const plan = planOf(wanted, inputs.length);
     const read: NativeTensor[] = [];
     try {
       const ids = inputs.flatMap((each) => idsOf(each, plan, read));
-      const results = nativeBinding().runSavedModel(model, ids, plan.inputNames, plan.outputNames);
+      const results = plan.run(ids);
       return inputs.map((_, copy) => {
         const tensors = wanted.map((name, index) => {
           const { id, shape } = results[copy * wanted.length + index]!;
@@ -136,31 +126,25 @@ export function compile<Output extends string>(
     runTogether,
     dispose() {
       disposed = true;
-      for (const model of models.values()) nativeBinding().deleteSavedModel(model);
-      models.clear();
+      execution.dispose();
     },
   };
 }
 
-function load(savedModel: Uint8Array): number {
-  const folder = mkdtempSync(join(tmpdir(), 'tensor-graph-'));
-  try {
-    writeFileSync(join(folder, 'saved_model.pb'), savedModel);
-    return nativeBinding().loadSavedModel(folder, 'serve');
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** What the native library is told for one choice of outputs and one number of copies. */
+/** One choice of outputs and one number of copies, prepared. */
 interface Plan {
   /** Of one copy. */
   readonly inputs: readonly (readonly [string, GraphTensor])[];
-  readonly inputNames: string;
-  readonly outputNames: string;
+  readonly run: Run;
 }
 
-function createPlan(graph: Graph, outputs: readonly GraphTensor[], copies: number): Plan {
+function createPlan(
+  graph: Graph,
+  outputs: readonly GraphTensor[],
+  copies: number,
+  xla: boolean,
+  execution: Execution,
+): Plan {
   const needed = new Set<Node>();
   const pending = outputs.map((output) => output.node);
   for (let node = pending.pop(); node; node = pending.pop()) {
@@ -169,13 +153,18 @@ function createPlan(graph: Graph, outputs: readonly GraphTensor[], copies: numbe
     pending.push(...[...node.inputs, ...node.before].map((each) => each.node));
   }
   const inputs = [...graph.inputs].filter(([, tensor]) => needed.has(tensor.node));
-  const places = (tensors: readonly GraphTensor[]): string =>
+  const places = (tensors: readonly GraphTensor[]): string[] =>
     Array.from({ length: copies }, (_, copy) =>
       tensors.map(({ node, output }) => `${scope(copy)}${node.name}:${output}`),
-    )
-      .flat()
-      .join();
-  return { inputs, inputNames: places(inputs.map(([, tensor]) => tensor)), outputNames: places(outputs) };
+    ).flat();
+  const run = execution.prepare({
+    copies,
+    definition: (which) =>
+      graphDef(which === 'all' ? graph.nodes : graph.nodes.filter((node) => needed.has(node)), copies, xla),
+    inputs: places(inputs.map(([, tensor]) => tensor)),
+    outputs: places(outputs),
+  });
+  return { inputs, run };
 }
 
 function sizeTensor(name: string, graph: Graph, size: number): NativeTensor {
@@ -215,22 +204,14 @@ function scope(copy: number): string {
   return `${copy}/`;
 }
 
-function encode(graph: Graph, copies: number, xla: boolean): Uint8Array {
+function graphDef(nodes: readonly Node[], copies: number, xla: boolean): GraphDef {
   const node = Array.from({ length: copies }, (_, copy) =>
-    graph.nodes.map((each) => {
+    nodes.map((each) => {
       const definition = nodeDef(each, scope(copy));
       return xla ? { ...definition, attr: { ...definition.attr, ...xlaAttributes(scope(copy)) } } : definition;
     }),
   ).flat();
-  return SavedModel.encode({
-    savedModelSchemaVersion: 1,
-    metaGraphs: [
-      {
-        metaInfoDef: { tags: ['serve'] },
-        graphDef: { node, versions: { producer: graphVersion } },
-      },
-    ],
-  }).finish();
+  return { node, versions: { producer: graphVersion } };
 }
 
 /** Attributes of an operation by which TensorFlow gives it to XLA, with the others of its copy. */

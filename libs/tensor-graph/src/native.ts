@@ -21,6 +21,7 @@ export interface NativeBinding {
   readonly TF_ATTR_TYPE: number;
   readonly TF_ATTR_SHAPE: number;
   readonly TF_ATTR_STRING: number;
+  isUsingGpuDevice(): boolean;
   createTensor(shape: readonly number[], dtype: number, elements: Elements): number;
   deleteTensor(id: number): void;
   tensorDataSync(id: number): Elements;
@@ -33,6 +34,18 @@ export interface NativeBinding {
   loadSavedModel(folder: string, tags: string): number;
   deleteSavedModel(id: number): void;
   runSavedModel(id: number, inputs: readonly number[], inputNames: string, outputNames: string): NativeOutput[];
+}
+
+/** What the addon offers where it has been compiled with `native/addon.cc`: functions, which are executed as operations are. */
+export interface FunctionBinding extends NativeBinding {
+  /** Makes an operation of a graph. @param inputs places in it, `operation:output` */
+  addFunction(name: string, graphDef: Uint8Array, inputs: readonly string[], outputs: readonly string[]): void;
+  removeFunction(name: string): void;
+}
+
+/** Whether an addon has functions. */
+export function hasFunctions(binding: NativeBinding): binding is FunctionBinding {
+  return 'addFunction' in binding;
 }
 
 /**
@@ -50,8 +63,9 @@ export function nativeBinding(): NativeBinding {
   return binding;
 }
 
-/** How many operations TensorFlow computes at the same time in this process. */
+/** How many operations TensorFlow computes at the same time in this process: on a GPU one, which keeps all of it busy. */
 export function concurrency(): number {
+  if (nativeBinding().isUsingGpuDevice()) return 1;
   // eslint-disable-next-line no-restricted-properties -- TensorFlow itself reads it here, and tells nobody.
   const threads = Number(process.env.TF_NUM_INTEROP_THREADS);
   return threads >= 1 ? threads : availableParallelism();
