@@ -58,19 +58,18 @@ function node(): Finding {
 /** In a process of its own: a native library that does not fit can end the process that loads it. */
 function tensorflow(): Finding {
   const program = `
-    import { loadBackend } from ${JSON.stringify(import.meta.resolve('@infalign/backend'))};
-    const { kind, packageName, reason } = await loadBackend({ environment: process.env });
-    const { default: tf } = await import(import.meta.resolve(packageName, ${JSON.stringify(import.meta.resolve('@infalign/backend'))}));
+    import { loadBackend, thisMachine } from ${JSON.stringify(import.meta.resolve('@infalign/backend'))};
+    const { kind, reason } = await loadBackend({ environment: process.env });
+    const { default: tf } = await import(import.meta.resolve('@tensorflow/tfjs-node', ${JSON.stringify(import.meta.resolve('@infalign/backend'))}));
     const product = tf.matMul(tf.ones([2, 2]), tf.ones([2, 2])).dataSync()[0];
     if (product !== 2) throw new Error('2 × 2 matrices multiply wrongly');
-    const { binding, isUsingGpuDevice } = tf.backend();
-    process.stdout.write(JSON.stringify({ version: binding.TF_Version, isUsingGpuDevice, kind, reason }));`;
+    process.stdout.write(JSON.stringify({ version: tf.backend().binding.TF_Version, kind, reason, ...thisMachine() }));`;
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     cwd: import.meta.dirname,
     encoding: 'utf8',
-    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2' },
+    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '1' },
   });
-  if (status === 0) return tensorflowDevice(JSON.parse(stdout) as LoadedTensorflow);
+  if (status === 0) return tensorflowDevice(JSON.parse(stdout) as LoadedTensorflow, stderr);
   const reason = stderr.split('\n').find((line) => /Error/.test(line)) ?? 'it ends without a word';
   return {
     name: 'TensorFlow',
@@ -82,20 +81,26 @@ function tensorflow(): Finding {
 
 interface LoadedTensorflow {
   readonly version: string;
-  readonly isUsingGpuDevice: boolean;
   readonly kind: 'cpu' | 'gpu';
   /** Why this device was chosen. */
   readonly reason: string;
+  readonly hasGpu: boolean;
+  readonly hasGpuLibrary: boolean;
 }
 
-function tensorflowDevice({ version, isUsingGpuDevice, kind, reason }: LoadedTensorflow): Finding {
-  const found = `libtensorflow ${version} on ${isUsingGpuDevice ? 'a GPU' : 'the CPU'} (${reason})`;
-  if (kind === 'cpu' || isUsingGpuDevice) return { name: 'TensorFlow', state: 'ok', found };
+/** @param words what TensorFlow said when it was loaded */
+function tensorflowDevice({ version, kind, reason, hasGpu, hasGpuLibrary }: LoadedTensorflow, words: string): Finding {
+  const found = `libtensorflow ${version} on ${kind === 'gpu' ? 'a GPU' : 'the CPU'} (${reason})`;
+  const asked = process.env.INFALIGN_DEVICE === 'cpu';
+  if (kind === 'gpu' || asked || !hasGpu || !hasGpuLibrary) return { name: 'TensorFlow', state: 'ok', found };
+  const said = words.split('\n').find((line) => /cuInit|Cannot dlopen|cuda drivers|compute capability/.test(line));
   return {
     name: 'TensorFlow',
     state: 'warning',
     found,
-    remedy: 'its library does not find the GPU: install CUDA and cuDNN for it, or set INFALIGN_DEVICE=cpu',
+    remedy:
+      `${said === undefined ? '' : `it says: ${said.replace(/^.*?\] /, '').trim()} `}` +
+      'Install the libraries again (npm run setup -- --gpu) or a newer driver (535 or later), or set INFALIGN_DEVICE=cpu',
   };
 }
 
