@@ -21,10 +21,9 @@ import { root } from '../workspace/workspace.mjs';
  *
  * @param {string} folder made by this, with both in it
  * @param {readonly string[]} programs of `apps`, which must be built
- * @param {{ gpu?: boolean }} options `gpu`: with TensorFlow's library for GPUs, which must be installed, in place of that for CPUs
  * @returns {{ packages: number, bytes: { program: number, tensorflow: number } }}
  */
-export function assemble(folder, programs, { gpu = false } = {}) {
+export function assemble(folder, programs) {
   if (existsSync(folder)) throw new Error(`${folder} is there already.`);
   for (const name of programs) {
     if (!existsSync(join(root, 'apps', name, 'dist', 'main.js'))) {
@@ -34,7 +33,7 @@ export function assemble(folder, programs, { gpu = false } = {}) {
   const parts = { program: join(folder, 'program'), tensorflow: join(folder, 'tensorflow') };
   const bytes = { program: 0, tensorflow: 0 };
   for (const part of Object.values(parts)) mkdirSync(part, { recursive: true });
-  const paths = neededPackages(programs).map((path) => (gpu ? path.replace(/\/tfjs-node$/, '/tfjs-node-gpu') : path));
+  const paths = neededPackages(programs);
   for (const path of paths) {
     const source = join(root, path);
     if (!existsSync(source)) throw new Error(`${path} is not installed.`);
@@ -76,9 +75,9 @@ function isRead(file) {
   return !/\.(map|d\.[cm]?ts|tsbuildinfo)$/.test(basename(file));
 }
 
-/** TensorFlow's own library, apart from the addon that loads it. */
+/** TensorFlow's own library, and CUDA's, apart from the addon that loads it. */
 function isNativeLibrary(path) {
-  return /^node_modules\/@tensorflow\/tfjs-node(-gpu)?\/deps\//.test(path);
+  return /^node_modules\/@tensorflow\/tfjs-node\/deps\//.test(path);
 }
 
 /** @returns the size of what was copied */

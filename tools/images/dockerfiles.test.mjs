@@ -21,9 +21,7 @@ describe.each(Object.entries(services))("the %s's image", (name, port) => {
 
   it('has in it the service, and what asks for its health, and starts them', () => {
     expect(assembled).toMatchObject({ from: 'build', name: 'assembled' });
-    expect(argumentsOf(assembled, 'RUN')).toEqual([
-      `node tools/images/assemble.mjs \${ASSEMBLE_OPTIONS} /image ${name} service-health`,
-    ]);
+    expect(argumentsOf(assembled, 'RUN')).toEqual([`node tools/images/assemble.mjs /image ${name} service-health`]);
     const place = (app) => `/opt/infalign/apps/${app}/bin/${app}.js`;
     expect(programsOf(last)).toEqual({ entrypoint: [place(name)], healthCheck: [place('service-health'), name] });
     expect(argumentsOf(last, 'EXPOSE')).toEqual([String(port)]);
@@ -37,7 +35,7 @@ describe.each(Object.entries(services))("the %s's image", (name, port) => {
 
 it('every image runs as a user that is not root, from a folder and with temporary files that can be mounted', () => {
   const stages = stagesOf('infra/images/Dockerfile').filter(({ name }) => name?.startsWith('runtime'));
-  expect(stages.map(({ name }) => name)).toEqual(['runtime', 'runtime-gpu']);
+  expect(stages.map(({ name }) => name)).toEqual(['runtime']);
   for (const stage of stages) {
     expect(argumentsOf(stage, 'USER')).toEqual(['1000:1000']);
     expect(argumentsOf(stage, 'WORKDIR')).toEqual(['/var/lib/infalign']);
@@ -70,10 +68,13 @@ it('images are built on the versions that the workspace names', () => {
   for (const [name, variable] of Object.entries(bake.variable)) {
     if (name.endsWith('_BASE')) expect(dockerfile).toContain(`ARG ${name}=${variable.default}\n`);
   }
-  const gpuPackage = /'(@tensorflow\/tfjs-node-gpu@[\d.]+)'/.exec(
-    readFileSync(join(root, 'libs/backend/src/choose-device.ts'), 'utf8'),
-  )[1];
-  expect(dockerfile).toContain(`npm install --no-save ${gpuPackage}\n`);
+});
+
+it('images for GPUs have the library for them, from the setup', () => {
+  const stage = stagesOf('infra/images/Dockerfile').find(({ name }) => name === 'build-gpu');
+  expect(stage.from).toBe('build');
+  expect(argumentsOf(stage, 'RUN').join()).toContain('node tools/workspace/setup.mjs --gpu');
+  expect(bake.target['gpu-images'].contexts).toEqual({ build: 'target:build-gpu', runtime: 'target:runtime' });
 });
 
 it('a linter finds nothing in any Dockerfile', () => {
