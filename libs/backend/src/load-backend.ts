@@ -47,6 +47,6 @@ function settingsFor({ kind }: Device, environment: BackendOptions['environment'
   return { TF_CPP_MIN_LOG_LEVEL, TF_FORCE_GPU_ALLOW_GROWTH, NVIDIA_TF32_OVERRIDE, TF_DETERMINISTIC_OPS };
 }
 
-function isOnGpu(tf: typeof import('@tensorflow/tfjs-node')): boolean {
-  return (tf.backend() as unknown as { readonly isUsingGpuDevice: boolean }).isUsingGpuDevice;
+function isOnGpu(tf: { backend(): unknown }): boolean {
+  return (tf.backend() as { readonly isUsingGpuDevice: boolean }).isUsingGpuDevice;
 }

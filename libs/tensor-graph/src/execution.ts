@@ -9,7 +9,7 @@ export interface Computation {
   /** How many copies of the graph stand side by side. */
   readonly copies: number;
   /** All operations of the copies, or those alone that the outputs need. */
-  definition(which: 'all' | 'needed'): GraphDef;
+  readonly definition: (which: 'all' | 'needed') => GraphDef;
   /** Places in it, `operation:output`. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];

@@ -49,7 +49,7 @@ export function hasFunctions(binding: NativeBinding): binding is FunctionBinding
 }
 
 /**
- * TensorFlow's native library, as tfjs-node (or tfjs-node-gpu) has loaded it.
+ * TensorFlow's native library, as tfjs-node has loaded it.
  *
  * @throws Error if the backend in use is another
  */
