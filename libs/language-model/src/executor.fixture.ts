@@ -891,9 +891,10 @@ export function describeExecutor<M extends LanguageModel>(
       expect(() => model.values([{ promptTokens: [], responseTokens: [] }])).toThrow();
       const twice = (promptTokens: number[]): SampleRequest[] =>
         [1, 2].map((index) => ({ promptTokens, randomSeed: [index] }));
-      // A token that the model does not have fails in the graph; a bias fails when a token is drawn.
       const outside = [[1], [2], [smallConfig.vocabSize]].flatMap(twice);
-      expect(() => model.sample(outside, plainSettings)).toThrow();
+      expect(() => model.sample(outside, plainSettings)).toThrow('a prompt has the token');
+      expect(() => model.sample(twice([]), plainSettings)).toThrow('a prompt is empty');
+      // A bias fails when a token is drawn.
       const logitBias = Array<number>(smallConfig.vocabSize).fill(-Infinity);
       expect(() => model.sample([[1], [2], [3]].flatMap(twice), { ...plainSettings, logitBias })).toThrow();
       model.load(model.weights());

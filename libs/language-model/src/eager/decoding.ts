@@ -40,9 +40,6 @@ export function decode(
 ): SampledResponse[] {
   const prompts = requests.filter((_, row) => row % samples === 0).map((request) => request.promptTokens);
   const promptTime = prompts.reduce((longest, prompt) => Math.max(longest, prompt.length), 0);
-  if (promptTime >= config.maxPositions) {
-    throw new Error(`a prompt of ${promptTime} tokens leaves no position for a response`);
-  }
   const rows = requests.map(({ promptTokens, randomSeed }) => {
     const most = Math.min(settings.maxResponseTokens, config.maxPositions - promptTokens.length);
     return {

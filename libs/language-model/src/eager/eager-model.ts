@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkShapes, checkWeights, isTrained, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, SampledResponse, SampleRequest, Sequence } from '../language-model.js';
 import { checkSampling } from '../token-choice.js';
-import { equalTokens, unpack } from '../token-sequences.js';
+import { checkPrompts, equalTokens, unpack } from '../token-sequences.js';
 import { inChunks, packBatch, type PackedBatch } from './batching.js';
 import { decode } from './decoding.js';
 import { createEagerTrainer } from './eager-trainer.js';
@@ -89,6 +89,7 @@ export function createEagerModel(config: LanguageModelConfig, weights: Weights):
 
     sample(requests, settings) {
       checkSampling(settings);
+      checkPrompts(config, requests);
       return decodingBatches(requests, decodingRows).flatMap(({ batch, samples }): SampledResponse[] =>
         decode(config, weight, tables, batch, samples, settings),
       );

@@ -7,7 +7,7 @@ import { createCaches, growCaches, sameSizes, type Caches, type CacheSizes } fro
 import type { StepOutput } from './decoding-graph.js';
 import type { GraphModelState } from './graph-model.js';
 import { ran, sideBySide, type Lane, type RunOptions } from './lanes.js';
-import { promptKey } from '../token-sequences.js';
+import { checkPrompts, promptKey } from '../token-sequences.js';
 import { mostUniform } from './token-draw.js';
 
 /** Samples from a model; keeps its caches between calls. */
@@ -93,10 +93,7 @@ export function createDecoder(state: GraphModelState): Decoder {
   return {
     sample(requests, settings) {
       checkSampling(settings);
-      const longest = requests.reduce((length, { promptTokens }) => Math.max(length, promptTokens.length), 0);
-      if (longest >= config.maxPositions) {
-        throw new Error(`a prompt of ${longest} tokens leaves no position for a response`);
-      }
+      checkPrompts(config, requests);
       const temperature = NativeTensor.of(Float32Array.of(settings.temperature), []);
       // Read once for all steps; nothing changes the weights meanwhile.
       const values = Object.fromEntries(
