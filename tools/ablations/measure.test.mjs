@@ -20,7 +20,7 @@ dataset: { kind: state-of-the-union }
 prompts: { tokens: 8, train: 16, calibration: 12, evaluation: 2 }
 tokenizer: { vocabulary: 400 }
 model: { ${model}, training: { steps: 80, ${training} } }
-reward_model: { pairs: 32, held_out_pairs: 8, batch: 8, epochs: 3, learning_rate: 5e-3 }
+reward_model: { pairs: 32, held_out_pairs: 8, batch: 8, epochs: 2, learning_rate: 5e-3 }
 judge: { pairs: 24, held_out_pairs: 8, batch: 8, epochs: 2, learning_rate: 5e-3,
   model: { ${model}, training: { steps: 20, ${training} } } }
 sampling: { max_response_tokens: 16 }
