@@ -24,7 +24,6 @@ import { root, step } from './workspace.mjs';
 const libraries = {
   cpu: {
     title: 'tensorflow-cpu 2.15.1, about 200 MB',
-    cache: 'tensorflow-cpu-2.15.1',
     wheels: [
       {
         project: 'tensorflow-cpu',
@@ -36,7 +35,6 @@ const libraries = {
   },
   gpu: {
     title: 'tensorflow 2.15.1 and CUDA 12.2, about 2.1 GB',
-    cache: 'tensorflow-2.15.1',
     wheels: [
       {
         project: 'tensorflow',
@@ -101,8 +99,8 @@ export async function provisionTensorflow(
 }
 
 async function provisionFromWheels(packageFolder, addon, gpu) {
-  const { title, cache: name, wheels } = libraries[gpu ? 'gpu' : 'cpu'];
-  const cache = join(root, '.cache', name);
+  const { title, wheels } = libraries[gpu ? 'gpu' : 'cpu'];
+  const cache = join(root, '.cache', `${wheels[0].project}-${wheels[0].version}`);
   const compiled = join(cache, `tfjs_binding-${sourceHash(packageFolder)}.node`);
   const inPlace = existsSync(addon) && existsSync(join(packageFolder, 'deps', 'nvidia')) === gpu;
   // Without a cache, as in an image, what is in place was made there.
@@ -126,7 +124,12 @@ async function provisionFromWheels(packageFolder, addon, gpu) {
       rmSync(work, { recursive: true, force: true });
     }
   }
-  if (!existsSync(compiled)) step("compiling tfjs-node's addon", () => compileAddon(packageFolder, cache, compiled));
+  if (!existsSync(compiled)) {
+    // Under its name only once it is whole: a compiler that is cut off may leave a part.
+    const partial = `${compiled}-partial-${process.pid}`;
+    step("compiling tfjs-node's addon", () => compileAddon(packageFolder, cache, partial));
+    renameSync(partial, compiled);
+  }
   place(cache, compiled, packageFolder);
 }
 
