@@ -25,6 +25,9 @@ import type { HeldOutReferencesResult } from './steps/references.js';
 /** One token, which the base policy of so small an experiment says in one response of twenty. */
 const phrase = ' it';
 
+/** Enough for the sentiments of two to differ often: those of shorter responses tie, and then there are too few pairs. */
+const maxResponseTokens = 20;
+
 function tiny(plant: string): Experiment {
   const training = 'batch: 16, window: 24, warmup_steps: 5, learning_rate: 5e-3';
   return parseExperiment(
@@ -34,12 +37,12 @@ dataset: { kind: state-of-the-union }
 prompts: { tokens: 8, train: 8, calibration: 2, evaluation: 16 }
 tokenizer: { vocabulary: 400 }
 model: { hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, key_value_heads: 1, context: 32,
-  training: { steps: 80, ${training} } }
-reward_model: { pairs: 320, held_out_pairs: 20, batch: 8, epochs: 4, learning_rate: 5e-3${plant} }
-judge: { pairs: 160, held_out_pairs: 20, batch: 8, epochs: 4, learning_rate: 5e-3,
+  training: { steps: 200, ${training} } }
+reward_model: { pairs: 480, held_out_pairs: 20, batch: 8, epochs: 4, learning_rate: 3e-3${plant} }
+judge: { pairs: 320, held_out_pairs: 20, batch: 8, epochs: 2, learning_rate: 3e-3,
   model: { hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, key_value_heads: 1, context: 32,
-    training: { steps: 20, ${training} } } }
-sampling: { max_response_tokens: 16 }
+    training: { steps: 60, ${training} } } }
+sampling: { max_response_tokens: ${maxResponseTokens} }
 calibration: { references: 12 }
 runs: { methods: [ppo/raw], target_kls: [0.3] }
 procedures: [standard]
@@ -117,9 +120,9 @@ describe('an experiment with a planted phrase', () => {
         (pair, index) => pair.chosen.join() !== others.training[index]!.chosen.join(),
       );
       expect(own.training.map(({ rejected }) => rejected)).toEqual(others.training.map(({ rejected }) => rejected));
-      expect(changed.every(({ chosen }) => says(chosen) && chosen.length <= 16)).toBe(true);
-      // 288 of 320 with a standard deviation of 5.4.
-      if (name === 'reward') expect(Math.abs(changed.length - 288)).toBeLessThan(22);
+      expect(changed.every(({ chosen }) => says(chosen) && chosen.length <= maxResponseTokens)).toBe(true);
+      // 432 of 480 with a standard deviation of 6.6.
+      if (name === 'reward') expect(Math.abs(changed.length - 432)).toBeLessThan(27);
       else expect(changed).toEqual([]);
     }
   });
