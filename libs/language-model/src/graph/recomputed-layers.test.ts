@@ -11,7 +11,7 @@ const config: LanguageModelConfig = {
   vocabSize: 50,
   hiddenSize: 64,
   intermediateSize: 256,
-  layers: 6,
+  layers: 10,
   heads: 4,
   keyValueHeads: 2,
   maxPositions: 512,
