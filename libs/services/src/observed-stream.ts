@@ -133,7 +133,7 @@ function observedMember<T>(
       countProduced(outputs, group, telemetry);
       countRollouts(records, outputs, group, telemetry);
       tellOfValues(outputs, telemetry);
-      withinSpan(cause[0], () => logDeadLetters(consumed, outputs, group, logger));
+      logDeadLetters(consumed, outputs, group, logger, cause[0]);
     },
 
     async leave() {
@@ -319,6 +319,7 @@ function logDeadLetters(
   outputs: readonly OutgoingRecord[],
   stage: string,
   logger: Logger,
+  span?: TraceSpan,
 ): void {
   const letters = outputs.filter(({ topic }) => isDeadLetterTopic(topic)).map(({ value }) => value as DeadLetter);
   const [first] = letters;
@@ -327,8 +328,7 @@ function logDeadLetters(
   const record = decoded(consumed).find((each) => each.offset === offset && each.topic.name === topic);
   const about = record && (isOf(record, topics.samplingRequests) ? record.value : rolloutOf(record));
   const ids = about && { runId: about.runId, promptId: about.promptId, promptTokens: about.promptTokens };
-  logger.warn(
-    { stage, deadLetters: letters.length, topic, partition, offset, reason, ...ids },
-    'records could not be used',
-  );
+  const fields = { stage, deadLetters: letters.length, topic, partition, offset, reason, ...ids };
+  // Only here: in a process that has once worked within a span, every promise costs more from then on.
+  withinSpan(span, () => logger.warn(fields, 'records could not be used'));
 }
