@@ -34,8 +34,8 @@ const changes = {
  * Carries out experiments on services with telemetry, as it is by default, and on services without, at the same time.
  *
  * @param {{ collector: { endpoint: string }, rounds: number, tell: (text: string) => void }} options
- * @returns ratios, with telemetry to without: of processor time of the five services and of time, each the geometric mean over
- *   rounds; and the 95 % interval of the first
+ * @returns the ratio, with telemetry to without, of the processor time of the five services: the geometric mean over rounds, and its 95 %
+ *   interval
  */
 export async function measureOverhead({ collector, rounds, tell }) {
   const { openKafkaStream } = await import('@infalign/rollout-stream');
@@ -59,17 +59,15 @@ export async function measureOverhead({ collector, rounds, tell }) {
     for (let round = 0; round <= rounds; round++) {
       // At the same time, so that whatever else slows the machine slows both: one after the other, ratios of rounds spread by 8 %.
       const results = await Promise.all(worlds.map((each) => once(each, `round-${round}`)));
-      const processor = results[1].processor / results[0].processor;
-      const wall = results[1].wall / results[0].wall;
-      const ratio = (value) => value.toFixed(4);
+      const processor = results[1] / results[0];
       tell(
-        `round ${round}${round === 0 ? ' (to warm up)' : ''}: ${results.map(({ processor: each }) => each.toFixed(2)).join(' and ')} s of ` +
-          `processor time without and with, ratio ${ratio(processor)}; of time ${ratio(wall)}`,
+        `round ${round}${round === 0 ? ' (to warm up)' : ''}: ${results.map((seconds) => seconds.toFixed(2)).join(' and ')} s of ` +
+          `processor time without and with, ratio ${processor.toFixed(4)}`,
       );
-      if (round > 0) measured.push({ processor, wall });
+      if (round > 0) measured.push(processor);
     }
     for (const { stream } of worlds) await stream.close();
-    const logs = measured.map(({ processor }) => Math.log(processor));
+    const logs = measured.map((ratio) => Math.log(ratio));
     const mean = average(logs);
     const spread = Math.sqrt(average(logs.map((log) => (log - mean) ** 2)) / Math.max(1, logs.length - 1));
     return {
@@ -77,7 +75,6 @@ export async function measureOverhead({ collector, rounds, tell }) {
       rollouts: ppo.iterations * ppo.prompts_per_iteration * ppo.rollouts_per_prompt,
       processor: Math.exp(mean),
       interval: [Math.exp(mean - 1.96 * spread), Math.exp(mean + 1.96 * spread)],
-      wall: Math.exp(average(measured.map(({ wall }) => Math.log(wall)))),
     };
   } finally {
     await watched?.stop();
@@ -87,11 +84,12 @@ export async function measureOverhead({ collector, rounds, tell }) {
   }
 }
 
+/** @returns processor seconds that the five services have used for it */
 async function once({ world, stream }, name) {
   const used = () => Object.values(world.services).reduce((sum, service) => sum + service.processorSeconds(), 0);
-  const [processor, start] = [used(), performance.now()];
+  const before = used();
   await carryOut(world, stream, { name, checkpoints, seconds: 600, changes });
-  return { processor: used() - processor, wall: (performance.now() - start) / 1000 };
+  return used() - before;
 }
 
 function average(values) {

@@ -150,8 +150,8 @@ function text({ problems, spans, traces, metrics, trace }, overhead) {
   lines.push(...problems.map((problem) => `PROBLEM: ${problem}`));
   if (overhead) {
     lines.push(
-      `telemetry costs ${percent(overhead.processor)} of processor time (95 % interval ${overhead.interval.map(percent).join(' to ')}) ` +
-        `and ${percent(overhead.wall)} of time, over ${overhead.rounds} rounds of ${overhead.rollouts} rollouts`,
+      `telemetry costs ${percent(overhead.processor)} of processor time (95 % interval ${overhead.interval.map(percent).join(' to ')}), ` +
+        `over ${overhead.rounds} rounds of ${overhead.rollouts} rollouts`,
     );
   }
   return `${lines.join('\n')}\n`;

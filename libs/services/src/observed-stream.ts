@@ -329,6 +329,5 @@ function logDeadLetters(
   const about = record && (isOf(record, topics.samplingRequests) ? record.value : rolloutOf(record));
   const ids = about && { runId: about.runId, promptId: about.promptId, promptTokens: about.promptTokens };
   const fields = { stage, deadLetters: letters.length, topic, partition, offset, reason, ...ids };
-  // Only here: in a process that has once worked within a span, every promise costs more from then on.
   withinSpan(span, () => logger.warn(fields, 'records could not be used'));
 }

@@ -20,7 +20,10 @@ export interface TraceSpan {
 /** The span in which this process is where it is asked for; it follows asynchronous calls. */
 const active = new AsyncLocalStorage<TraceSpan>();
 
-/** Does work within a span: what is logged and started meanwhile belongs to it. Without a span, it is just done. */
+/**
+ * Does work within a span: what is logged and started meanwhile belongs to it. Without a span, it is just done. From the first span on,
+ * every promise of the process costs more, whose spans Node then follows: not for what rarely logs or starts anything.
+ */
 export function withinSpan<T>(span: TraceSpan | undefined, work: () => T): T {
   return span ? active.run(span, work) : work();
 }
