@@ -118,9 +118,10 @@ async function runDisturbed(options) {
     toldAt = performance.now();
     tell(text);
   };
-  const run = startRun(commandArguments, (event) => {
+  const onEvent = (event) => {
     if (progress.onEvent(event)) tellProgress(progress.latest());
-  });
+  };
+  const run = startRun(commandArguments, { onEvent });
   const endWithThisProcess = () => run.stop();
   process.once('exit', endWithThisProcess);
   const disturbances = disturb({

@@ -7,11 +7,13 @@ import { program } from './kept-running.mjs';
  * Runs `infalign run`.
  *
  * @param {string[]} commandArguments after `run`
- * @param {(event: { event: string, step?: string, phase?: string, done?: number, total?: number }) => void} onEvent
+ * @param {object} [options]
+ * @param {(event: { event: string, step?: string, phase?: string, done?: number, total?: number }) => void} [options.onEvent]
+ * @param {string} [options.checkout] the one whose program is started
  * @returns {{ finished: Promise<void>, stop: () => void, kill: () => void }} `finished` is rejected with what it says if it fails
  */
-export function startRun(commandArguments, onEvent = () => undefined) {
-  const child = spawn(process.execPath, [program('infalign'), 'run', ...commandArguments, '--json'], {
+export function startRun(commandArguments, { onEvent = () => undefined, checkout } = {}) {
+  const child = spawn(process.execPath, [program('infalign', checkout), 'run', ...commandArguments, '--json'], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let errors = '';

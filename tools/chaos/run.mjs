@@ -35,7 +35,9 @@ What is written:
   produced         rollouts that were sampled
   consumed         rollouts that came to their end: learned from, taken as references, measured or collected
   lost, doubled    rollouts that are missing, or more than once, anywhere on their way
+  unfounded        rollouts that nobody asked for, and records that carry another one than was written for their rollout
   differing        records that are not as in the undisturbed run
+  flaws            all of these and dead letters together
   kills, killed    how often anything was killed, and each
   ended_by_themselves, not_ended
                    services that ended though nobody had killed them; that did not when they were told to
@@ -105,9 +107,8 @@ await script(async () => {
 });
 
 function isFlawless(counts, kills) {
-  const { lost, doubled, differing, dead_letters, not_ended, finished, same_policy, same_results } = counts;
-  const flaws = lost + doubled + differing + dead_letters + not_ended;
-  return finished && same_policy && same_results && flaws === 0 && counts.kills === kills;
+  const { flaws, not_ended, finished, same_policy, same_results } = counts;
+  return finished && same_policy && same_results && flaws + not_ended === 0 && counts.kills === kills;
 }
 
 function described(counts) {

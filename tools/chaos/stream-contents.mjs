@@ -1,11 +1,23 @@
 import { createHash } from 'node:crypto';
 import { calibrationKey, isDeadLetterTopic, allTopics, rolloutId, topics } from '@infalign/rollout-stream';
 
-/** The topics in which a rollout is found, by how the records name it. */
+const { rolloutSampled, rolloutScored, rolloutCalibrated } = topics;
+
+/** The topics in which a rollout is found, in the order of its way: what names it, and the record before that a record carries. */
 const rolloutTopics = [
-  { topic: topics.rolloutSampled, rollout: (record) => record },
-  { topic: topics.rolloutScored, rollout: (record) => record.rollout },
-  { topic: topics.rolloutCalibrated, rollout: (record) => record.scored.rollout },
+  { topic: rolloutSampled, rollout: (record) => record },
+  {
+    topic: rolloutScored,
+    rollout: (record) => record.rollout,
+    before: rolloutSampled,
+    carried: ({ rollout }) => rollout,
+  },
+  {
+    topic: rolloutCalibrated,
+    rollout: (record) => record.scored.rollout,
+    before: rolloutScored,
+    carried: ({ scored }) => scored,
+  },
 ];
 
 /**
@@ -18,6 +30,8 @@ const rolloutTopics = [
  * @typedef {object} StreamContents
  * @property {Map<string, RequestedRollout>} requested by the ids of the rollouts
  * @property {Map<string, Map<string, string[]>>} rollouts by topic, by rollout: a hash of each record there is of it
+ * @property {Map<string, { before: string, hashes: Map<string, string[]> }>} carried by topic, by rollout: a hash of the record of
+ *   the topic before that each of these records carries
  * @property {Map<string, string[]>} requests the same by the ids of requests
  * @property {Map<string, { hashes: string[], rollouts: number }>} evaluations by run, prompt and version; rollouts measured
  * @property {Map<string, { runId: string, promptId: string, hash: string, seen: number }>} references by run and prompt
@@ -44,10 +58,17 @@ export async function streamContents(stream) {
   }
 
   const rollouts = new Map();
-  for (const { topic, rollout } of rolloutTopics) {
+  const carried = new Map();
+  for (const { topic, rollout, before, carried: part } of rolloutTopics) {
     const found = new Map();
-    for await (const { value } of stream.readAll(topic)) note(found, rollout(value).rolloutId, value, topic);
+    const hashes = new Map();
+    for await (const { value } of stream.readAll(topic)) {
+      const { rolloutId: id } = rollout(value);
+      note(found, id, value, topic);
+      if (before) note(hashes, id, part(value), before);
+    }
     rollouts.set(topic.name, found);
+    if (before) carried.set(topic.name, { before: before.name, hashes });
   }
 
   const evaluations = new Map();
@@ -74,20 +95,26 @@ export async function streamContents(stream) {
   for (const topic of allTopics().filter(isDeadLetterTopic)) {
     for await (const { value } of stream.readAll(topic)) deadLetters.push({ topic: value.topic, reason: value.reason });
   }
-  return { requested, requests, rollouts, evaluations, references, versions, deadLetters };
+  return { requested, requests, rollouts, carried, evaluations, references, versions, deadLetters };
 }
 
 /** What several streams hold together, that have no run in common. @param {readonly StreamContents[]} contents */
 export function joined(contents) {
   const union = (part) => new Map(contents.flatMap((each) => [...each[part]]));
+  const byRollout = (hashesOf) => new Map(contents.flatMap((each) => [...hashesOf(each)]));
   return {
     requested: union('requested'),
     requests: union('requests'),
     rollouts: new Map(
-      rolloutTopics.map(({ topic: { name } }) => [
-        name,
-        new Map(contents.flatMap(({ rollouts }) => [...rollouts.get(name)])),
-      ]),
+      rolloutTopics.map(({ topic: { name } }) => [name, byRollout(({ rollouts }) => rollouts.get(name))]),
+    ),
+    carried: new Map(
+      rolloutTopics
+        .filter(({ before }) => before)
+        .map(({ topic: { name }, before }) => [
+          name,
+          { before: before.name, hashes: byRollout(({ carried }) => carried.get(name).hashes) },
+        ]),
     ),
     evaluations: union('evaluations'),
     references: union('references'),

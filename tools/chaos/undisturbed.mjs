@@ -18,7 +18,7 @@ const stepsBefore = [stepNames.text, stepNames.base, stepNames.judgeBase, stepNa
  * @param {string} out what is there of it is not done again
  */
 export async function runUndisturbed(experimentFile, out) {
-  await startRun([experimentFile, '--out', out, '--resume']).finished;
+  const policy = await undisturbedPolicy(experimentFile, out);
   const experiment = await loadExperiment(experimentFile);
   const { partitions } = experiment.stream;
   const step = policyRuns(experiment)[0].name;
@@ -31,9 +31,6 @@ export async function runUndisturbed(experimentFile, out) {
       await stream.close();
     }
   }
-  const store = openFolderStore(out);
-  const policy = await policyHash(store, step, experiment);
-  await store.close();
   return {
     experiment,
     step,
@@ -46,6 +43,25 @@ export async function runUndisturbed(experimentFile, out) {
       for (const before of stepsBefore) cpSync(join(out, before), join(other, before), { recursive: true });
     },
   };
+}
+
+/**
+ * Runs the experiment by the command line of a checkout of the repository.
+ *
+ * @param {string} experimentFile
+ * @param {string} out what is there of it is not done again
+ * @param {string} [checkout] this one by default
+ * @returns {Promise<string | undefined>} the hash of the weights of the final policy; nothing if there is none
+ */
+export async function undisturbedPolicy(experimentFile, out, checkout) {
+  await startRun([experimentFile, '--out', out, '--resume'], { checkout }).finished;
+  const experiment = await loadExperiment(experimentFile);
+  const store = openFolderStore(out);
+  try {
+    return await policyHash(store, policyRuns(experiment)[0].name, experiment);
+  } finally {
+    await store.close();
+  }
 }
 
 /**

@@ -7,8 +7,12 @@ import { topics } from '@infalign/rollout-stream';
  * @property {number} consumed rollouts that have come to their end: learned from, taken as references, measured or collected
  * @property {number} lost rollouts that are missing somewhere on their way
  * @property {number} doubled rollouts that are more than once somewhere on their way
- * @property {number} differing records that are not, byte for byte, those of the undisturbed run
+ * @property {number} unfounded records that do not come of what is before them in the stream: rollouts that nobody has asked for,
+ *   and records that carry another one than was written for their rollout
+ * @property {number | undefined} differing records that are not, byte for byte, those of the undisturbed run; undefined where they
+ *   do not have to be
  * @property {number} dead_letters
+ * @property {number} flaws all of these together
  * @property {string[]} findings what is wrong, in words; a few examples of each kind
  */
 
@@ -22,9 +26,11 @@ import { topics } from '@infalign/rollout-stream';
  *   iteration: rollouts learned from, and dropped as there already, and how often its policy version was announced
  * @param {boolean} evidence.finished whether the disturbed run has come to its end; if not, what it had not asked for yet is
  *   not missing
+ * @param {boolean} [evidence.sameNumbers] whether all that took part compute the same numbers as the undisturbed run did: records are
+ *   compared with its records then; as they do, but where versions do not
  * @returns {Counts}
  */
-export function judge({ found, undisturbed, learned, finished }) {
+export function judge({ found, undisturbed, learned, finished, sameNumbers = true }) {
   const findings = createFindings();
   const wanted = new Map([...(finished ? undisturbed.requested : []), ...found.requested]);
   const missing = new Set();
@@ -65,6 +71,42 @@ export function judge({ found, undisturbed, learned, finished }) {
   const scored = found.rollouts.get(topics.rolloutScored.name);
   consumed += ends.collected.filter((id) => scored.has(id)).length;
 
+  for (const { topic, reason } of found.deadLetters) findings.add(`dead letters of ${topic}`, reason);
+  const unfounded = countUnfounded(found, findings);
+  const differing = sameNumbers ? countDiffering(found, undisturbed, finished, findings) : undefined;
+  const deadLetters = found.deadLetters.length;
+  return {
+    produced: found.rollouts.get(topics.rolloutSampled.name).size,
+    consumed,
+    lost,
+    doubled,
+    unfounded,
+    differing,
+    dead_letters: deadLetters,
+    flaws: lost + doubled + unfounded + (differing ?? 0) + deadLetters,
+    findings: findings.texts(),
+  };
+}
+
+function countUnfounded(found, findings) {
+  let unfounded = 0;
+  for (const id of found.rollouts.get(topics.rolloutSampled.name).keys()) {
+    if (found.requested.has(id)) continue;
+    findings.add('nobody has asked for', id);
+    unfounded++;
+  }
+  for (const [topic, { before, hashes }] of found.carried) {
+    const written = found.rollouts.get(before);
+    for (const [id, carried] of hashes) {
+      const others = carried.filter((hash) => !written.get(id)?.includes(hash)).length;
+      if (others > 0) findings.add(`${topic}: carries another record than ${before} has`, id);
+      unfounded += others;
+    }
+  }
+  return unfounded;
+}
+
+function countDiffering(found, undisturbed, finished, findings) {
   let differing = 0;
   const compare = (what, now, before) => {
     for (const [key, hashes] of now) {
@@ -79,17 +121,7 @@ export function judge({ found, undisturbed, learned, finished }) {
   const hashes = (records) => new Map([...records].map(([key, { hash, hashes: all }]) => [key, all ?? [hash]]));
   compare(topics.evaluationResults.name, hashes(found.evaluations), hashes(undisturbed.evaluations));
   if (finished) compare(topics.calibrationState.name, hashes(found.references), hashes(undisturbed.references));
-
-  for (const { topic, reason } of found.deadLetters) findings.add(`dead letters of ${topic}`, reason);
-  return {
-    produced: found.rollouts.get(topics.rolloutSampled.name).size,
-    consumed,
-    lost,
-    doubled,
-    differing,
-    dead_letters: found.deadLetters.length,
-    findings: findings.texts(),
-  };
+  return differing;
 }
 
 /** Rollouts by what their way ends with. */

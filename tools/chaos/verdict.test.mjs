@@ -22,11 +22,20 @@ function flawless() {
     requested,
     requests: new Map([['request', ['hash']]]),
     rollouts,
+    carried: new Map([
+      [rolloutScored.name, carriedFrom(rolloutSampled, rollouts.get(rolloutScored.name))],
+      [rolloutCalibrated.name, carriedFrom(rolloutScored, rollouts.get(rolloutCalibrated.name))],
+    ]),
     evaluations: new Map([['run/p/1', { hashes: ['hash'], rollouts: 1 }]]),
     references: new Map([['references/p', { hash: 'hash', seen: 2 }]]),
     versions: new Map(),
     deadLetters: [],
   };
+}
+
+/** What these records carry when nothing is wrong. */
+function carriedFrom({ name }, rollouts) {
+  return { before: name, hashes: new Map([...rollouts.keys()].map((id) => [id, [`${name} ${id}`]])) };
 }
 
 const learned = [{ iteration: 1, rollouts: 2, dropped: 0, announced: 1 }];
@@ -40,7 +49,8 @@ function counted(change, evidence = {}) {
 
 it('finds nothing where nothing is wrong', () => {
   expect(counted(() => undefined)).toEqual({
-    ...{ produced: 5, consumed: 5, lost: 0, doubled: 0, differing: 0, dead_letters: 0, findings: [] },
+    ...{ produced: 5, consumed: 5, lost: 0, doubled: 0, unfounded: 0, differing: 0, dead_letters: 0, flaws: 0 },
+    findings: [],
   });
 });
 
@@ -75,6 +85,24 @@ it('tells records that are not as they were, and dead letters', () => {
   expect(counted((found) => found.rollouts.get(rolloutScored.name).set('r1', ['other'])).differing).toBe(1);
   expect(counted((found) => found.rollouts.get(rolloutSampled.name).set('new', ['other'])).differing).toBe(1);
   expect(counted((found) => found.deadLetters.push({ topic: 'rollout.scored', reason: 'why' })).dead_letters).toBe(1);
+});
+
+it('counts rollouts that nobody asked for, and records that carry another one than was written', () => {
+  const carrying = (topic, id, hash) => (found) => found.carried.get(topic.name).hashes.set(id, [hash]);
+  expect(counted((found) => found.rollouts.get(rolloutSampled.name).set('new', ['hash'])).unfounded).toBe(1);
+  expect(counted(carrying(rolloutScored, 'e1', 'other')).unfounded).toBe(1);
+  expect(counted(carrying(rolloutCalibrated, 't2', `${rolloutScored.name} t1`)).unfounded).toBe(1);
+});
+
+it('holds records against each other only, where those who took part do not compute the same numbers', () => {
+  const other = (found) => {
+    found.rollouts.get(rolloutSampled.name).set('t1', ['other']);
+    found.carried.get(rolloutScored.name).hashes.set('t1', ['other']);
+  };
+  expect(counted(other)).toMatchObject({ differing: 1, flaws: 1 });
+  expect(counted(other, { sameNumbers: false })).toMatchObject({ differing: undefined, unfounded: 0, flaws: 0 });
+  const changedOnItsWay = (found) => found.rollouts.get(rolloutSampled.name).set('t1', ['other']);
+  expect(counted(changedOnItsWay, { sameNumbers: false })).toMatchObject({ unfounded: 1, flaws: 1 });
 });
 
 it('asks of a run that hangs only for what it has asked for itself', () => {

@@ -23,14 +23,14 @@ export function runOnServices({ experiment, out, servicesFile, undisturbed, tell
   const progress = runProgress();
   const over = new AbortController();
   let iteration = 0;
-  const run = startRun(
-    [experiment, '--out', out, '--resume', '--on', 'services', '--services', servicesFile],
-    (event) => {
-      if (!progress.onEvent(event)) return;
-      if (event.phase?.startsWith('training the policy')) iteration = event.done;
-      tell(progress.latest());
-    },
-  );
+  const onEvent = (event) => {
+    if (!progress.onEvent(event)) return;
+    if (event.phase?.startsWith('training the policy')) iteration = event.done;
+    tell(progress.latest());
+  };
+  const run = startRun([experiment, '--out', out, '--resume', '--on', 'services', '--services', servicesFile], {
+    onEvent,
+  });
   const endWithThisProcess = () => run.stop();
   process.once('exit', endWithThisProcess);
   const stuck = async () => {

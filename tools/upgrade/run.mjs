@@ -11,8 +11,11 @@ const help = `Usage: npm run -s test:upgrade -- [OPTIONS] [SCENARIO…]
 
 Runs a small experiment in one process, and again on services (one broker, two samplers, two scorers, one of each other
 service) to which something happens while it is under way. Then counts, as test:chaos does: every rollout has to be
-sampled, scored, calibrated and learned from exactly once, with the same records, the same policy and the same results as
-in one process, bit for bit. The exit code is 0 only if that is so.
+sampled, scored, calibrated and learned from exactly once, each record has to carry what was written before it, and
+records, policy and results have to be the same as in one process, bit for bit. The exit code is 0 only if that is so.
+
+Whether the last release computes the same numbers is found out by running the experiment in one process of it too. If it
+does not, its rollouts are others than those of one process (same_numbers: false), and all but the last is asked for.
 
 Scenarios (default: all):
   upgrade   services of the last release are replaced one by one by those that are here; the learner first, which is put
@@ -86,16 +89,17 @@ await script(async () => {
   return passed ? 0 : 1;
 });
 
-function isFlawless({ lost, doubled, differing, dead_letters, not_ended, same_policy, same_results, ...rest }) {
-  const isUpgradeUnderLoad = rest.replaced === undefined || rest.old_samplers_new_learner >= 5;
-  const flaws = lost + doubled + differing + dead_letters + not_ended + (rest.ended_by_themselves ?? 0);
-  return flaws === 0 && same_policy && same_results && isUpgradeUnderLoad;
+function isFlawless(counts) {
+  const { flaws, not_ended, ended_by_themselves = 0, replaced, old_samplers_new_learner, same_numbers = true } = counts;
+  const isUpgradeUnderLoad = replaced === undefined || old_samplers_new_learner >= 5;
+  const isAsUndisturbed = !same_numbers || (counts.same_policy && counts.same_results);
+  return flaws + not_ended + ended_by_themselves === 0 && isAsUndisturbed && isUpgradeUnderLoad;
 }
 
 function described(all) {
   return Object.entries(all)
     .map(([scenario, counts]) => {
-      const lines = Object.entries(counts).map(([name, value]) => `  ${name.padEnd(26)}${value}\n`);
+      const lines = Object.entries(counts).map(([name, value]) => `  ${name.padEnd(26)}${value ?? 'not counted'}\n`);
       return `${scenario}\n${lines.join('')}`;
     })
     .join('');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gather } from '../chaos/chaos.mjs';
 import { program } from '../chaos/kept-running.mjs';
-import { resultsOf } from '../chaos/undisturbed.mjs';
+import { resultsOf, undisturbedPolicy } from '../chaos/undisturbed.mjs';
 import { judge } from '../chaos/verdict.mjs';
 import { root } from '../workspace/workspace.mjs';
 import { logger, startClusterOfServices } from './cluster-of-services.mjs';
@@ -33,6 +33,9 @@ export const scenarios = { upgrade, outage, restore };
  * first, while a run goes on. The learner is put back to the last release once, and replaced again.
  */
 async function upgrade({ folder, experiment, undisturbed, released, tell }) {
+  tell('the undisturbed run of the last release');
+  const policyOfReleased = await undisturbedPolicy(experiment, join(folder, 'undisturbed-released'), released.folder);
+  const sameNumbers = policyOfReleased === undisturbed.policy;
   const world = await startClusterOfServices({
     folder: join(folder, 'upgrade'),
     brokerFolder: join(folder, 'upgrade-kafka'),
@@ -70,9 +73,10 @@ async function upgrade({ folder, experiment, undisturbed, released, tell }) {
     await run.finished;
     await world.processes.stop();
     const { policy, ...evidence } = await gather(world.services, logger, undisturbed);
-    const counts = judge({ ...evidence, undisturbed: undisturbed.contents, finished: true });
+    const counts = judge({ ...evidence, undisturbed: undisturbed.contents, finished: true, sameNumbers });
     return {
       ...counts,
+      same_numbers: sameNumbers,
       replaced: others.length + 3,
       upgraded_after: last,
       old_samplers_new_learner: withOldSamplers,
