@@ -12,16 +12,18 @@ export interface ContentCache {
   put(sha256: string, bytes: Uint8Array): Promise<void>;
 }
 
-/**
- * Opens a cache in a folder of its own, made when the first file is kept.
- *
- * @param onTrouble told why a file could not be kept or read, such as of a disk that is full
- */
-export function openContentCache(
-  folder: string,
-  maxBytes: number,
-  onTrouble: (error: unknown) => void = () => undefined,
-): ContentCache {
+/** Where files are kept near. */
+export interface ContentCacheOptions {
+  /** Of its own; made when the first file is kept. */
+  readonly folder: string;
+  /** How large it may become, in bytes; at least 1. A single larger file is kept all the same. */
+  readonly maxBytes: number;
+  /** Told why a file could not be kept or read, such as of a disk that is full. */
+  readonly onTrouble?: (error: unknown) => void;
+}
+
+/** Opens a cache. */
+export function openContentCache({ folder, maxBytes, onTrouble = () => undefined }: ContentCacheOptions): ContentCache {
   const storage = openFolderStorage(folder);
 
   return {

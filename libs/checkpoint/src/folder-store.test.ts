@@ -93,7 +93,11 @@ describe('the folder of a checkpoint store', () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     const told: unknown[] = [];
-    const cache = openContentCache(join(file, 'cache'), 1000, (error) => told.push(error));
+    const cache = openContentCache({
+      folder: join(file, 'cache'),
+      maxBytes: 1000,
+      onTrouble: (error) => told.push(error),
+    });
     const store = createCheckpointStore(openFolderStorage(folder), {}, cache);
     expect(numberOf(await store.read('v'))).toBe(1);
     expect(String(told[0])).toMatch(/file\/cache\/.*cannot be written: a part of the path is a file/);

@@ -7,7 +7,7 @@ import { openS3Store, type S3StoreOptions } from './s3-store.js';
 
 /** What a checkpoint store's address does not say. Only `leftoverGraceMs` counts for a folder. */
 export type OpenCheckpointStoreOptions = Partial<
-  Pick<S3StoreOptions, 'region' | 'credentials' | 'cacheFolder' | 'cacheBytes' | 'onCacheTrouble' | 'leftoverGraceMs'>
+  Pick<S3StoreOptions, 'region' | 'credentials' | 'cache' | 'leftoverGraceMs'>
 >;
 
 /** Servers other than Amazon's want a region too, but do not mind which. */

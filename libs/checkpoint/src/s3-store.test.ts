@@ -153,7 +153,7 @@ describe.runIf(isTested)('in S3', () => {
   it('reads a file once, where it may keep it; a kept file that is damaged is read anew', async () => {
     const cacheFolder = mkdtempSync(join(tmpdir(), 'cache-'));
     try {
-      const options = { ...location('cached'), cacheFolder, cacheBytes: 10 };
+      const options = { ...location('cached'), cache: { folder: cacheFolder, maxBytes: 10 } };
       await withStore(options, async (store) => {
         const hash = await store.publish('v1', files, null);
         await store.read('v1');

@@ -68,9 +68,10 @@ export function openStore(
   credentials?: StoreCredentials,
   logger: Logger = silentLogger,
 ): CheckpointStore {
-  return openCheckpointStore(store, {
-    onCacheTrouble: (error) => logger.warn({ err: error }, 'the cache of the checkpoint store cannot be used'),
-    ...(credentials && { credentials }),
-    ...(storeCache !== undefined && { cacheFolder: storeCache, cacheBytes: storeCacheMib * 2 ** 20 }),
-  });
+  const cache = storeCache !== undefined && {
+    folder: storeCache,
+    maxBytes: storeCacheMib * 2 ** 20,
+    onTrouble: (error: unknown) => logger.warn({ err: error }, 'the cache of the checkpoint store cannot be used'),
+  };
+  return openCheckpointStore(store, { ...(credentials && { credentials }), ...(cache && { cache }) });
 }
