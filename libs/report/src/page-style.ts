@@ -1,4 +1,4 @@
-import { paletteDeclarations } from './figures/palette.js';
+import { paletteDeclarations, seriesCount } from './figures/palette.js';
 
 /** The style sheet of the report. */
 export const pageStyle = `
@@ -49,7 +49,7 @@ nav a:hover { text-decoration: underline; }
 .cross { color: var(--muted); }
 .line { display: inline-block; width: 1.7rem; vertical-align: middle; border-top: 2.5px solid var(--ink); }
 .line.dashed { border-top: 2px dashed var(--muted); }
-${Array.from({ length: 8 }, (_, index) => `.series-${index} { color: var(--series-${index}); }`).join('\n')}
+${Array.from({ length: seriesCount }, (_, index) => `.series-${index} { color: var(--series-${index}); }`).join('\n')}
 .scroll { overflow-x: auto; margin-bottom: 1.8rem; }
 table { width: 100%; border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 caption { padding: 0 0 0.4rem; text-align: left; font-weight: 600; font-size: 0.95rem; }

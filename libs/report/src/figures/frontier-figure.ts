@@ -5,11 +5,8 @@ import type { CurvePoint, ExperimentResults, Scorer } from '../results.js';
 import { hasSeveralSeeds, methodsOf } from '../methods.js';
 import { listed, percent, procedureTitle, methodTitle } from '../wording.js';
 import { drawFigure, type Encoding, type Figure, type LayeredSpec } from './figure.js';
-import { type Palette, palettes, seriesColours, type Theme } from './palette.js';
+import { type Palette, palettes, seriesColours, seriesMarkers, type Theme } from './palette.js';
 import { seedCurves, type SeedPoint } from './seed-curves.js';
-
-/** The marker of each method, in the order of its colours. */
-export const seriesShapes = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'stroke'] as const;
 
 const WIDTH = 320;
 const HEIGHT = 290;
@@ -96,7 +93,7 @@ function frontierPanel(
   const shape = {
     field: 'method',
     type: 'nominal',
-    scale: { domain: methods, range: methods.map((_, index) => seriesShapes[index % seriesShapes.length] as string) },
+    scale: { domain: methods, range: methods.map((_, index) => seriesMarkers[index % seriesMarkers.length]!.shape) },
     legend,
   } satisfies Encoding['shape'];
   const focusTo = (opacity: number) =>

@@ -29,6 +29,19 @@ const dark: Palette = {
 
 export const palettes = { light, dark } as const;
 
+/** How many methods have a colour of their own. */
+export const seriesCount = light.series.length;
+
+/** The marker of each method, in order: in a figure, and in words. Methods that share a colour differ in it. */
+export const seriesMarkers = [
+  { shape: 'circle', character: '●' },
+  { shape: 'square', character: '■' },
+  { shape: 'triangle-up', character: '▲' },
+  { shape: 'diamond', character: '◆' },
+  { shape: 'triangle-down', character: '▼' },
+  { shape: 'stroke', character: '▬' },
+] as const;
+
 /** Either of the two fixed palettes. */
 export type Theme = keyof typeof palettes;
 
@@ -55,5 +68,5 @@ export function paletteDeclarations(theme: Theme): string {
 
 /** The method's colour: the palette's, in the order of the experiment, over again if there are more. */
 export function seriesColours(palette: Palette, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => palette.series[index % palette.series.length] as string);
+  return Array.from({ length: count }, (_, index) => palette.series[index % seriesCount]!);
 }
