@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, posix } from 'node:path';
+import { join } from 'node:path';
 import { alertRules, dashboards, grafanaDashboard } from '@infalign/monitoring';
 import { allTopics, isDeadLetterTopic } from '@infalign/rollout-stream';
 import { loadServices } from '@infalign/run-config';
@@ -15,20 +15,13 @@ import { provisionGoProgram } from '../go/provision-go-program.mjs';
 import { scaleDownStabilisationSeconds } from '../scaling/autoscaler.mjs';
 import { defaults as simulated } from '../scaling/defaults.mjs';
 import { recordsPerSecond } from '../scaling/system.mjs';
-import { root } from '../workspace/workspace.mjs';
 import { chart, parsed, render, renderText, run, valuesFiles } from './chart.mjs';
+import { inValues, mountedAt, named, ofKind, pathsIn, podOf, pods, titles } from './rendered-objects.mjs';
 import { kubernetesVersion, provisionResourceDefinitions } from './resource-definitions.mjs';
 import valuesSchema from '../../infra/helm/infalign/values.schema.json' with { type: 'json' };
 
-const titles = ['policy-sampler', 'reward-scorer', 'calibrator', 'ppo-learner', 'evaluator'];
-const inValues = (title) => title.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
 const folder = mkdtempSync(join(tmpdir(), 'chart-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const ofKind = (objects, kind) => objects.filter((object) => object.kind === kind);
-const named = (objects, kind, name) => ofKind(objects, kind).find(({ metadata }) => metadata.name === name);
-const podOf = (object) => object.spec.template.spec;
-const pods = (objects) => [...ofKind(objects, 'Deployment'), ...ofKind(objects, 'Job')];
 
 /** A services file of the chart, as the services read it. */
 async function loaded(objects, component) {
@@ -36,24 +29,6 @@ async function loaded(objects, component) {
   const file = join(folder, 'services.yaml');
   writeFileSync(file, data['services.yaml']);
   return await loadServices(file);
-}
-
-/** Every path of a file in settings, and that of a folder of checkpoints. */
-function pathsIn(settings) {
-  return Object.values(settings).flatMap((value) => {
-    if (typeof value === 'string') return value.startsWith('/') ? [value] : [];
-    return typeof value === 'object' && value !== null ? pathsIn(value) : [];
-  });
-}
-
-/** The volume that a path of a container is in, and the path within it. */
-function mountedAt(pod, path) {
-  const mount = pod.containers[0].volumeMounts
-    .filter(({ mountPath }) => path === mountPath || path.startsWith(`${mountPath}/`))
-    .sort((a, b) => b.mountPath.length - a.mountPath.length)[0];
-  if (!mount) return undefined;
-  const volume = pod.volumes.find(({ name }) => name === mount.name);
-  return { mount, volume, within: posix.relative(mount.mountPath, path) };
 }
 
 describe.each(Object.entries(valuesFiles))('the chart with %s values', (name, file) => {
@@ -224,84 +199,6 @@ describe.each(Object.entries(valuesFiles))('the chart with %s values', (name, fi
     expect(waiting.sort()).toEqual(expected.sort());
     for (const title of ['calibrator', 'ppo-learner']) {
       expect(named(objects, 'Deployment', `prod-infalign-${title}`).spec.replicas).toBe(1);
-    }
-  });
-});
-
-describe('docs/kubernetes.md', () => {
-  const page = readFileSync(join(root, 'docs', 'kubernetes.md'), 'utf8');
-  const blocks = [...page.matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, text]) => parse(text));
-  const examples = blocks.filter(({ kind }) => kind === undefined);
-  const [job] = blocks.filter(({ kind }) => kind === 'Job');
-
-  it.each(examples)('has values that the chart takes: %j', (values) => {
-    expect(renderText(valuesFiles.minimal, values)).toMatchObject({ status: 0, stderr: '' });
-  });
-
-  it('names what is scaled, and by how much, as the values have it', () => {
-    expect(examples.length).toBeGreaterThan(5);
-    const { services } = parse(readFileSync(join(chart, 'values.yaml'), 'utf8'));
-    for (const title of titles) {
-      const row = page.split('\n').find((line) => line.startsWith(`| ${title} `));
-      const each = services[inValues(title)].scaling?.recordsPerSecond;
-      expect(row).toContain(each === undefined ? 'fixed' : `| ${each} `);
-    }
-  });
-
-  it('has a job for an experiment that finds what the release has for it', () => {
-    const objects = render(valuesFiles.minimal);
-    const pod = podOf(job);
-    const { store, client } = parse(named(objects, 'ConfigMap', 'prod-infalign-client').data['services.yaml']);
-    const { args, env } = pod.containers[0];
-    const paths = args.flatMap((argument) => /^(?:--\w+=)?(\/.*)$/.exec(argument)?.[1] ?? []);
-    expect(paths).toHaveLength(3);
-    for (const path of [...paths, store, ...pathsIn(client), ...env.map(({ value }) => value), '/tmp']) {
-      expect(mountedAt(pod, path), path).toBeDefined();
-    }
-    expect(mountedAt(pod, store).volume.persistentVolumeClaim.claimName).toBe(
-      ofKind(objects, 'PersistentVolumeClaim')[0].metadata.name,
-    );
-    expect(mountedAt(pod, args.at(-2).split('=')[1]).volume.configMap.name).toBe('prod-infalign-client');
-    const service = podOf(named(objects, 'Deployment', 'prod-infalign-ppo-learner')).securityContext;
-    for (const [name, value] of Object.entries(pod.securityContext)) expect(service[name], name).toBe(value);
-    expect(Object.entries(job.spec.template.metadata.labels)).toEqual([['infalign/caller', 'true']]);
-    const checked = run(
-      provisionGoProgram('kubeconform'),
-      [
-        '-strict',
-        '-schema-location',
-        `${provisionResourceDefinitions().schemas}/{{.ResourceKind}}{{.KindSuffix}}.json`,
-      ],
-      { input: JSON.stringify(job) },
-    );
-    expect(checked).toMatchObject({ status: 0, stdout: '' });
-  });
-
-  it.each(Object.values(valuesFiles))('tells where callers mount what their services file names, with %s', (file) => {
-    const places = page.split('## Running an experiment')[1].split('\n## ')[0];
-    const {
-      client,
-      stream,
-      store_cache: cache = [],
-    } = parse(named(render(file), 'ConfigMap', 'prod-infalign-client').data['services.yaml']);
-    for (const path of pathsIn({ client, stream, cache })) {
-      expect(
-        [path, posix.dirname(path)].some((place) => places.includes(`\`${place}\``)),
-        path,
-      ).toBe(true);
-    }
-  });
-
-  it('tells the versions that are tested', () => {
-    for (const [source, pattern] of [
-      ['resource-definitions.mjs', /keda\/v2@v(\d+\.\d+)/],
-      ['resource-definitions.mjs', /cert-manager@v(\d+\.\d+)/],
-      ['resource-definitions.mjs', /prometheus-operator@v(\d+\.\d+)/],
-      ['strimzi/pom.xml', /<artifactId>api<\/artifactId>\s*<version>(\d+\.\d+)/],
-      ['resource-definitions.mjs', /kubernetesVersion = '(\d+\.\d+)/],
-    ]) {
-      const [, version] = pattern.exec(readFileSync(join(import.meta.dirname, source), 'utf8'));
-      expect(page.split('## What is tested')[1]).toContain(version);
     }
   });
 });

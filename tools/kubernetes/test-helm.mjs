@@ -9,5 +9,5 @@ await script(async () => {
   await installWorkspace();
   for (const name of ['helm', 'kubeconform', 'kube-score']) provisionGoProgram(name);
   provisionResourceDefinitions();
-  return runTests('chart.test.mjs');
+  return runTests('chart.test.mjs', 'chart-page.test.mjs');
 });
