@@ -45,7 +45,7 @@ await script(async () => {
   const { only } = values;
   const scale = Number(values.scale);
   if (!(scale >= 1)) throw new Error('--scale must be a number of at least 1');
-  buildWorkspace();
+  buildWorkspace('libs/monitoring');
   const { alerts, runbookName } = await import('@infalign/monitoring');
   const { openKafkaStream } = await import('@infalign/rollout-stream');
   const services = await startWatchedServices({ partitions, timeScale: 1 / scale });

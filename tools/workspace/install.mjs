@@ -27,15 +27,19 @@ export const programs = [
   'service-health',
 ];
 
-/** Compiles the workspace's TypeScript (incrementally) so that `npx infalign` and the services run. */
-export function buildWorkspace() {
+/**
+ * Compiles the workspace's TypeScript (incrementally) so that `npx infalign` and the services run.
+ *
+ * @param {...string} libraries folders of libraries that none of these programs has, such as `libs/monitoring`
+ */
+export function buildWorkspace(...libraries) {
   step('compiling TypeScript', () =>
     execFileSync(
       process.execPath,
       [
         join(root, 'node_modules/typescript/bin/tsc'),
         '--build',
-        ...programs.map((name) => `apps/${name}/tsconfig.lib.json`),
+        ...[...programs.map((name) => `apps/${name}`), ...libraries].map((folder) => `${folder}/tsconfig.lib.json`),
       ],
       {
         cwd: root,
