@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { provisionGoProgram } from '../go/provision-go-program.mjs';
 import { chart, parsed, renderText, run, valuesFiles } from './chart.mjs';
+import { titles } from './rendered-objects.mjs';
 import { provisionResourceDefinitions } from './resource-definitions.mjs';
 import { startKubernetes } from './start-cluster.mjs';
 
-const titles = ['policy-sampler', 'reward-scorer', 'calibrator', 'ppo-learner', 'evaluator'];
 const { minimal } = valuesFiles;
 const partitions = 40;
 
