@@ -169,7 +169,7 @@ describe('methods at the same KL', () => {
     expect(differences / trials).toBeGreaterThan(least);
   });
 
-  it('compares every two methods of a sweep: 20 methods at 3 KLs with 3 seeds, 1000 resamples', { timeout: 60_000 }, () => {
+  it('compares every two of 20 methods, at 3 KLs with 3 seeds, 1000 resamples', { timeout: 60_000 }, () => {
     const random = seededRandom('sweep');
     const policies = Array.from({ length: 20 }, (_, method) =>
       [0.5, 1, 2].flatMap((kl) => [1, 2, 3].map((seed) => simulated(random, `m${method}`, seed, kl, 0.8))),
