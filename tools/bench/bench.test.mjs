@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { root } from '../workspace/workspace.mjs';
-import { baselineNames, benchmarksPage } from './benchmarks-page.mjs';
+import { baselineNames, benchmarksPage, commands } from './benchmarks-page.mjs';
 import { median } from './median.mjs';
 import { kernelOf } from './profile/kernels.mjs';
 import { fittedExponent } from './scale/series.mjs';
@@ -24,8 +25,9 @@ describe('docs/benchmarks.md', () => {
 
   it('has a benchmark for every command, and a command for every benchmark', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-    const commands = Object.keys(scripts).filter((name) => name.startsWith('bench:'));
-    expect(commands.map((name) => name.slice('bench:'.length)).sort()).toEqual([...baselineNames].sort());
+    const benchmarks = Object.keys(scripts).filter((name) => name.startsWith('bench:'));
+    const told = Object.values(commands).map((command) => command.split(' ')[0]);
+    expect([...new Set(told)].sort()).toEqual(benchmarks.sort());
   });
 });
 
@@ -39,6 +41,24 @@ describe.each(baselineNames)('the committed result of bench:%s', (name) => {
       if (name !== 'samplers' && name !== 'profile') expect(Math.abs(ratio / quotient - 1)).toBeLessThan(0.02);
     }
     expect(baselines[name].rows.length).toBeGreaterThan(0);
+  });
+});
+
+describe('a benchmark', () => {
+  it('ends with its message where one side cannot be started, though the other one waits for commands', () => {
+    const program = `
+      import { startWorker } from './tools/bench/peers/worker.mjs';
+      import { script } from './tools/workspace/workspace.mjs';
+      await script(async () => {
+        startWorker('ours', process.execPath, ['-e', 'process.stdin.resume()'], {});
+        await startWorker('theirs', process.execPath, ['-e', 'process.exit(3)'], {}).call('start');
+      });`;
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+      cwd: root,
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: 'theirs ended while it was needed, with 3\n' });
   });
 });
 

@@ -12,6 +12,12 @@ several times as fast. \`--help\` has the shapes.
 Our side computes two halves of the batch at the same time, a thread each ([decision 11](decisions/0011-threads-compute-parts-of-a-batch.md)). Where the
 rest goes is below, under “Where the time goes”.`,
   },
+  'model-gpu': {
+    command: 'bench:model -- --device gpu --cases small,medium',
+    title: 'Training and sampling beside PyTorch on a GPU',
+    text: `The same on a GPU, both sides in 32 bits throughout, ours with operations that give the same bytes every time. These models are so small for it that
+starting operations takes most of the time. [gpu.md](gpu.md#how-fast) has what was seen of a larger one.`,
+  },
   decode: {
     title: 'Decoding SmolLM2-135M',
     text: `Prompts of 32 tokens, 64 new ones each, beside \`generate\` of transformers on the same dequantised weights, and beside llama.cpp with weights of
@@ -43,8 +49,13 @@ the end of three stages.`,
   },
 };
 
-/** The names of all benchmarks that have a baseline. */
+/** The names of all baselines. */
 export const baselineNames = Object.keys(sections);
+
+/** The commands that make the baselines, as one gives them to `npm run`, by their names. */
+export const commands = Object.fromEntries(
+  Object.entries(sections).map(([name, { command }]) => [name, command ?? `bench:${name}`]),
+);
 
 /**
  * The page of the benchmarks.
@@ -61,9 +72,10 @@ that infalign is ahead. Values are those of the machine that is named; ratios ca
   const parts = baselineNames.map((name) => {
     const { title, text } = sections[name];
     const { machine, rows } = baselines[name];
-    const { processor, cores, threads, versions, most } = machine;
+    const { processor, cores, gpu, threads, versions, most } = machine;
     const computed = [
       `${processor}, ${cores} cores`,
+      gpu,
       threads && `${threads} ${threads === 1 ? 'thread' : 'threads'}`,
       ...Object.entries(versions ?? {}).map(([what, version]) => `${what} ${version}`),
       most && `at most ${most.gigaflops} GFLOP/s and ${most.gigabytes} GB/s`,
@@ -71,7 +83,7 @@ that infalign is ahead. Values are those of the machine that is named; ratios ca
     return `## ${title}
 
 \`\`\`sh
-npm run -s bench:${name}
+npm run -s ${commands[name]}
 \`\`\`
 
 ${text}

@@ -1,18 +1,21 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from '../workspace/workspace.mjs';
+import { deviceEnvironment } from './device.mjs';
 
 /**
  * How to start a program of ours from its sources, in a process of its own: TensorFlow reads its number of threads once.
  *
  * @param {string} program from the repository's top folder
  * @param {number} threads that it computes with
+ * @param {string} [device] that it computes on
  */
-export function ourProcess(program, threads) {
+export function ourProcess(program, threads, device = 'cpu') {
   return {
     command: process.execPath,
     arguments: ['--conditions=@infalign/source', '--import', 'tsx', join(root, program)],
     environment: {
+      ...deviceEnvironment(device),
       TF_NUM_INTRAOP_THREADS: '1',
       TF_NUM_INTEROP_THREADS: String(threads),
       TF_CPP_MIN_LOG_LEVEL: '2',

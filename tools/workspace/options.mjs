@@ -12,6 +12,18 @@ export function wholeNumber(name, text, least) {
 }
 
 /**
+ * What an option was given, which is one of a few words.
+ *
+ * @param {string} name of the option, without its dashes
+ * @param {string} text
+ * @param {readonly string[]} words
+ */
+export function oneOf(name, text, words) {
+  if (words.includes(text)) return text;
+  throw new Error(`--${name} ${text}: it is ${words.join(' or ')}.`);
+}
+
+/**
  * The names that an option was given, with commas between them.
  *
  * @param {string} name of the option, without its dashes

@@ -24,7 +24,8 @@ export function step(title, action) {
 }
 
 /**
- * Runs the body of a script: an error is one message on standard error and exit code 1.
+ * Runs the body of a script: an error is one message on standard error and exit code 1, at once: whatever the body has
+ * started, no process that waits for it keeps it alive.
  *
  * @param {() => Promise<number | void>} body its number, if any, becomes the exit code
  */
@@ -33,6 +34,6 @@ export async function script(body) {
     process.exitCode = (await body()) ?? 0;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
+    process.exit(1);
   }
 }

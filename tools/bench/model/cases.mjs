@@ -1,3 +1,17 @@
+const smolLm2 = {
+  vocabSize: 49_152,
+  hiddenSize: 576,
+  intermediateSize: 1536,
+  layers: 30,
+  heads: 9,
+  keyValueHeads: 3,
+  maxPositions: 256,
+  ropeTheta: 100_000,
+  rmsNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+  eosTokenId: 0,
+};
+
 /** What is measured: a model's shape, and how it is trained and sampled. A sequence of training has T + 1 tokens: T are learned. */
 export const cases = {
   small: {
@@ -35,20 +49,13 @@ export const cases = {
     sampling: { prompts: 64, promptTokens: 64, newTokens: 64 },
   },
   smollm2: {
-    config: {
-      vocabSize: 49_152,
-      hiddenSize: 576,
-      intermediateSize: 1536,
-      layers: 30,
-      heads: 9,
-      keyValueHeads: 3,
-      maxPositions: 256,
-      ropeTheta: 100_000,
-      rmsNormEpsilon: 1e-5,
-      tieWordEmbeddings: true,
-      eosTokenId: 0,
-    },
+    config: smolLm2,
     training: { sequences: 8, tokens: 128, steps: 1 },
     sampling: { prompts: 64, promptTokens: 32, newTokens: 32 },
+  },
+  'smollm2-large': {
+    config: smolLm2,
+    training: { sequences: 64, tokens: 128, steps: 1 },
+    sampling: { prompts: 512, promptTokens: 32, newTokens: 32 },
   },
 };

@@ -9,18 +9,19 @@ import { randomTokens } from './random-tokens.mjs';
 const training = { learningRate: 1e-4, maxGradientNorm: 1 };
 
 /**
- * @param {{ folder: string, names: string[], rounds: number, threads: number, tell: (text: string) => void }} options
- *   folder: for models; names: of cases
+ * @param {{ folder: string, names: string[], rounds: number, threads: number, device: string, tell: (text: string) => void }} options
+ *   folder: for models; names: of cases; device: that both sides compute on
  */
-export async function measureModel({ folder, names, rounds, threads, tell }) {
-  const ours = await startOurs('tools/bench/model/our-worker.mjs', threads);
-  const peer = await startPyTorch(threads);
+export async function measureModel({ folder, names, rounds, threads, device, tell }) {
+  const ours = await startOurs('tools/bench/model/our-worker.mjs', threads, device);
+  const peer = await startPyTorch(threads, device);
   try {
     const rows = [];
     for (const name of names) {
       rows.push(...(await measureCase(name, { ours: ours.worker, peer: peer.worker, folder, rounds, tell })));
     }
-    return { versions: { ...ours.versions, ...peer.versions }, rows };
+    const gpu = device === 'gpu' ? { gpu: await peer.worker.call('gpu') } : {};
+    return { machine: { ...gpu, versions: { ...ours.versions, ...peer.versions } }, rows };
   } finally {
     await Promise.all([ours.worker.stop(), peer.worker.stop()]);
   }

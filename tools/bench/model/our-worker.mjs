@@ -3,23 +3,29 @@
 // Every call is timed here, whole, without what it takes to send it. See tools/bench/peers/worker.mjs.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadBackend } from '@infalign/backend';
 import { seededRandom } from '@infalign/core';
-import { createLanguageModel, initialWeights, openPretrained, pretrainedFiles } from '@infalign/language-model';
-import * as tf from '@tensorflow/tfjs-node';
 import { serve } from '../peers/serve.mjs';
 import { textSequence, textTrainer } from './text-trainer.mjs';
 
+/** What is loaded after the device has been chosen: TensorFlow reads once where it is to compute. */
+let models;
 let model;
 let trainer;
 let calls = 0;
 
 const commands = {
-  start: () => ({ tfjs: tf.version['tfjs-core'], tensorflow: tf.backend().binding.TF_Version }),
+  async start() {
+    await loadBackend({ environment: process.env });
+    models = await import('@infalign/language-model');
+    const tf = await import('@tensorflow/tfjs-node');
+    return { tfjs: tf.version['tfjs-core'], tensorflow: tf.backend().binding.TF_Version };
+  },
 
   /** Writes a model that is not trained, but far from its initialisation too, as a Hugging Face folder. */
   write({ config, folder }) {
     const weights = new Map(
-      [...initialWeights(config, ['language-model'], 1)].map(([name, { shape, data }]) => {
+      [...models.initialWeights(config, ['language-model'], 1)].map(([name, { shape, data }]) => {
         const random = seededRandom('weights', name);
         return [name, { shape, data: data.map((value) => value + 0.05 * random.normal()) }];
       }),
@@ -32,14 +38,14 @@ const commands = {
    * so that all responses have their full length.
    */
   convert: ({ file, folder, eosTokenId }) => {
-    const { config, ...files } = openPretrained(file);
+    const { config, ...files } = models.openPretrained(file);
     store(folder, { ...files, config: { ...config, eosTokenId } });
   },
 
   load({ folder }) {
-    const { config, weights } = openPretrained(folder);
+    const { config, weights } = models.openPretrained(folder);
     model?.dispose();
-    model = createLanguageModel(config, weights);
+    model = models.createLanguageModel(config, weights);
     trainer = undefined;
   },
 
@@ -67,7 +73,7 @@ const commands = {
 
 function store(folder, pretrained) {
   mkdirSync(folder, { recursive: true });
-  for (const [name, content] of pretrainedFiles(pretrained)) writeFileSync(join(folder, name), content);
+  for (const [name, content] of models.pretrainedFiles(pretrained)) writeFileSync(join(folder, name), content);
 }
 
 function timed(action) {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { root } from '../../workspace/workspace.mjs';
+import { deviceEnvironment } from '../device.mjs';
 import { peerEnvironment } from './environment.mjs';
 import { startWorker } from './worker.mjs';
 
@@ -9,10 +10,11 @@ const here = join(root, 'tools', 'bench', 'peers');
  * Starts PyTorch, and transformers.
  *
  * @param {number} threads that it computes with
+ * @param {string} [device] that it computes on
  * @returns the worker, and the versions of what it runs
  */
-export function startPyTorch(threads) {
-  return startPython('pytorch', 'worker.py', threads);
+export function startPyTorch(threads, device = 'cpu') {
+  return startPython('pytorch', 'worker.py', { threads, device });
 }
 
 /**
@@ -22,11 +24,12 @@ export function startPyTorch(threads) {
  * @returns the worker, and the versions of what it runs
  */
 export function startTrl(threads) {
-  return startPython('trl', 'trl_worker.py', threads);
+  return startPython('trl', 'trl_worker.py', { threads, device: 'cpu' });
 }
 
-async function startPython(environment, program, threads) {
+async function startPython(environment, program, { threads, device }) {
   const worker = startWorker(environment, peerEnvironment(environment), [join(here, program)], {
+    ...deviceEnvironment(device),
     // Before any library is loaded: some read it only then.
     OMP_NUM_THREADS: String(threads),
     HF_HUB_OFFLINE: '1',

@@ -70,12 +70,19 @@ generators: dict[str, transformers.PreTrainedModel] = {}
 
 def start(threads: int):
     torch.set_num_threads(threads)
+    if torch.cuda.is_available():
+        torch.set_default_device("cuda")
     # Inductor writes the number into its code, but finds the code of another number in its cache, unless it is told so.
     torch._inductor.config.cpp.threads = threads
     torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return {"torch": torch.__version__, "transformers": transformers.__version__}
+
+
+def gpu():
+    """The name of the GPU that is computed on."""
+    return torch.cuda.get_device_name()
 
 
 def load(model: str, folder: str, compiled: bool):
@@ -104,6 +111,8 @@ def train(model: str, tokens: list[list[int]], steps: int, learningRate: float, 
     batch = torch.tensor(tokens)
     began = time.perf_counter()
     results = [models[model].train(batch, learningRate, maxGradientNorm) for _ in range(steps)]
+    if batch.is_cuda:
+        torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     loss, norm = results[0]
     return {"seconds": seconds, "loss": loss, "gradientNorm": norm}
@@ -112,7 +121,7 @@ def train(model: str, tokens: list[list[int]], steps: int, learningRate: float, 
 def sample(model: str, prompts: list[list[int]], newTokens: int, draw: str):
     batch = torch.tensor(prompts)
     began = time.perf_counter()
-    responses = models[model].sample(batch, newTokens, DRAWS[draw])
+    responses = models[model].sample(batch, newTokens, DRAWS[draw]).cpu()
     return {"seconds": time.perf_counter() - began, "tokens": responses.numel()}
 
 
@@ -125,7 +134,7 @@ def generate(model: str, prompts: list[list[int]], newTokens: int):
 
 
 COMMANDS = {
-    function.__name__: function for function in (start, load, load_generator, log_probs, train, sample, generate)
+    function.__name__: function for function in (start, gpu, load, load_generator, log_probs, train, sample, generate)
 }
 
 for line in sys.stdin:
