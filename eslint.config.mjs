@@ -94,7 +94,7 @@ export default defineConfig(
         setTimeout: 'readonly',
       },
     },
-    rules: { 'no-undef': 'error', 'no-unused-vars': 'error' },
+    rules: { 'no-undef': 'error', 'no-unused-vars': ['error', { varsIgnorePattern: '^_$' }] },
   },
   prettier,
 );
