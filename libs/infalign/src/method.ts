@@ -16,6 +16,8 @@ export const algorithms = {
   rloo: { learnsFrom: 'policy', takesRewards: true },
   /** Group relative policy optimisation (Shao et al., arXiv 2402.03300). */
   grpo: { learnsFrom: 'policy', takesRewards: true },
+  /** Regression of relative rewards (Gao et al., arXiv 2404.16767), one step of it, from the reference policy. */
+  rebel: { learnsFrom: 'reference', takesRewards: true },
   /** Direct preference optimisation (Rafailov et al., arXiv 2305.18290). */
   dpo: { learnsFrom: 'reference', takesRewards: false },
   /** Identity preference optimisation (Azar et al., arXiv 2310.12036). */
@@ -55,7 +57,7 @@ export interface MethodReward {
 
 /**
  * Reads a method: an algorithm that takes rewards with its reward (`ppo/raw`, `ppo/identity`, `ppo/exp:10`, `rloo/log`,
- * `grpo/fp:bon:4`), or one that does not (`dpo`, `ipo`, `bonbon`). `ppo/log` is vBoN (Amini et al., arXiv 2407.06057):
+ * `grpo/fp:bon:4`, `rebel/exp:5`), or one that does not (`dpo`, `ipo`, `bonbon`). `ppo/log` is vBoN (Amini et al., arXiv 2407.06057):
  * its optimum at β = 1/(n−1) is the best-of-n policy.
  *
  * A transformation may be followed by `/k:K`, to calibrate with K of a prompt's references, and by `/corrected`, for the estimate of Φ

@@ -7,7 +7,7 @@ export const runs = z
     methods: distinctList(
       word(parseMethod).meta({
         allowed:
-          'ppo/REWARD, rloo/REWARD, grpo/REWARD, dpo, ipo or bonbon, with a REWARD of raw, identity, log, exp:T, or ' +
+          'ppo/REWARD, rloo/REWARD, grpo/REWARD, rebel/REWARD, dpo, ipo or bonbon, with a REWARD of raw, identity, log, exp:T, or ' +
           'fp:PROCEDURE, the best transformation for a procedure; a transformation may be followed by /k:K and /corrected',
       }),
     )
@@ -15,8 +15,8 @@ export const runs = z
       .describe(
         'How policies are trained: an algorithm, and what it takes as the reward; each is one curve. `ppo` on the calibrated ' +
           'reward, transformed, is InfAlign-CTRL; `ppo/log` is also vBoN. `/k:8` calibrates with 8 of the references of each prompt, ' +
-          '`/corrected` takes out the bias of a finite number of them. Those without a reward compare rollouts of the base ' +
-          'policy, as many as the others learn from.',
+          '`/corrected` takes out the bias of a finite number of them. `rebel` and those without a reward compare rollouts of the ' +
+          'base policy, as many as the others learn from.',
       ),
     target_kls: distinctList(z.number().gt(0))
       .exactOptional()

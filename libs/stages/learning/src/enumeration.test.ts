@@ -56,6 +56,7 @@ const cases: [string, Case][] = [
     },
   ],
   ['RLOO on the identity', { algorithm: 'rloo', transformation: identityTransformation, beta: 1 }],
+  ['REBEL on exp:5', { algorithm: 'rebel', transformation: exponentialTransformation(5), beta: 1 }],
   // Its optimum is that of the identity: see rewardOfMethod.
   ['IPO', { algorithm: 'ipo', transformation: identityTransformation, beta: 1 }],
 ];
@@ -73,8 +74,8 @@ describe('on a task of 307 responses a prompt', () => {
       algorithm,
       settings: { ...quickSettings, ...change },
       klStrength: { beta: ownBeta(each) },
-      // IPO learns from the rollouts that there are at first, so what it lands on is as exact as these are many.
-      rolloutsPerPrompt: algorithm === 'ipo' ? 1024 : 256,
+      // What it lands on is as exact as the rollouts that there are at first are many, if it learns from these.
+      rolloutsPerPrompt: algorithms[algorithm].learnsFrom === 'reference' ? 1024 : 256,
       seed: 1,
     };
     const trained = measures(trainedProbabilities(task, transformation, training));

@@ -2,7 +2,7 @@ import { Purpose } from '@infalign/contracts';
 import { bestOfMargin } from '@infalign/rl';
 import { describe, expect, it } from 'vitest';
 import type { LearningAlgorithm } from './algorithm.js';
-import { bonbon, dpo, ipo } from './preferences.js';
+import { bonbon, dpo, ipo, rebel } from './preferences.js';
 
 /** Rollouts of one prompt with these rewards, as an algorithm pairs them: the place of the better one and of the worse, and the strength. */
 function pairsOf(algorithm: LearningAlgorithm, rewards: readonly number[], beta: number): number[][] {
@@ -25,7 +25,7 @@ function pairsOf(algorithm: LearningAlgorithm, rewards: readonly number[], beta:
     },
     rawReward,
     calibratedReward: 0.5,
-    transformedReward: 0,
+    transformedReward: rawReward ** 2,
   }));
   const logProbs = rewards.map(() => [-1]);
   const iteration = {
@@ -53,6 +53,14 @@ describe('algorithms that compare rollouts', () => {
     expect(pairsOf(dpo(), rewards, 0.25)).toEqual([
       [1, 0, 0.25],
       [4, 5, 0.25],
+    ]);
+  });
+
+  it('hold two to the difference of their transformed rewards over β in REBEL', () => {
+    expect(pairsOf(rebel(), rewards, 0.5)).toEqual([
+      [1, 0, (4 - 1) / 0.5],
+      [2, 3, 0],
+      [4, 5, (25 - 16) / 0.5],
     ]);
   });
 

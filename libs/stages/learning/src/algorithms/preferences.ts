@@ -8,6 +8,14 @@ type PairInput = 'chosenReference' | 'rejectedReference' | 'strength';
 /** Two rollouts of one prompt, the better one first. */
 type Pair = readonly [better: number, worse: number];
 
+/**
+ * REBEL (Gao et al., arXiv 2404.16767, Algorithm 1 with η = 1/β and one step, from πref): of every two rollouts of a prompt, the
+ * difference of log-ratios is held to that of the rewards over β. Its optimum is that of the KL-regularised objective.
+ */
+export function rebel(): LearningAlgorithm<PairInput> {
+  return comparison(neighbours, ({ beta, difference }) => difference / beta, ipoLoss);
+}
+
 /** Direct preference optimisation (Rafailov et al., arXiv 2305.18290): of every two rollouts of a prompt the better one by the reward. */
 export function dpo(): LearningAlgorithm<PairInput> {
   return comparison(neighbours, ({ beta, tied }) => (tied ? undefined : beta), dpoLoss);
@@ -32,6 +40,17 @@ interface DrawnPairs {
   readonly drawn: number;
 }
 
+/** What the strength of a pair is made of. */
+interface PairStrength {
+  /** On the scale of the transformed rewards. */
+  readonly beta: number;
+  readonly drawn: number;
+  /** Whether the rewards are the same. */
+  readonly tied: boolean;
+  /** The transformed reward of the better one less that of the worse. */
+  readonly difference: number;
+}
+
 /**
  * An algorithm that compares responses of the reference policy.
  *
@@ -40,7 +59,7 @@ interface DrawnPairs {
  */
 function comparison(
   pairsOf: (indices: readonly number[], iteration: IterationRollouts) => DrawnPairs,
-  strengthOf: (pair: { readonly beta: number; readonly drawn: number; readonly tied: boolean }) => number | undefined,
+  strengthOf: (pair: PairStrength) => number | undefined,
   lossOf: <T>(math: Arithmetic<T>, responses: ComparedResponses<T>, strength: T) => T,
 ): LearningAlgorithm<PairInput> {
   return {
@@ -57,7 +76,8 @@ function comparison(
         const { pairs, drawn } = pairsOf(indices, iteration);
         for (const [better, worse] of pairs) {
           const tied = rollouts[better]!.rawReward === rollouts[worse]!.rawReward;
-          const strength = strengthOf({ beta, drawn, tied });
+          const difference = rollouts[better]!.transformedReward - rollouts[worse]!.transformedReward;
+          const strength = strengthOf({ beta, drawn, tied, difference });
           if (strength === undefined) continue;
           examples.push({
             sequences: [rollouts[better]!.sequence, rollouts[worse]!.sequence],
