@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { kafkaAvailable } from '../kafka/index.mjs';
 import { buildWorkspace } from '../workspace/install.mjs';
-import { wholeNumber } from '../workspace/options.mjs';
+import { oneOf, wholeNumber } from '../workspace/options.mjs';
 import { script } from '../workspace/workspace.mjs';
 
 const help = `Usage: npm run -s test:chaos -- [OPTIONS]
@@ -69,8 +69,7 @@ await script(async () => {
     process.stdout.write(help);
     return 0;
   }
-  const { plant = 'none' } = values;
-  if (!['none', 'double', 'lose'].includes(plant)) throw new Error(`--plant ${plant}: it is double, lose or none.`);
+  const plant = oneOf('plant', values.plant ?? 'none', ['double', 'lose', 'none']);
   const settings = {
     seed: wholeNumber('seed', values.seed, 0),
     kills: wholeNumber('kills', values.kills, 1),

@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { oneOf } from '../workspace/options.mjs';
 import { root, script, step } from '../workspace/workspace.mjs';
 import { clusterStatus, provisionKafka, startCluster, stopCluster } from './index.mjs';
 
@@ -81,8 +82,7 @@ function tell(status, { folder, json }) {
 }
 
 function nodeCount(text) {
-  if (text !== undefined && text !== '1' && text !== '3') throw new Error(`--nodes ${text}: it is 1 or 3.`);
-  return text === undefined ? undefined : Number(text);
+  return text === undefined ? undefined : Number(oneOf('nodes', text, ['1', '3']));
 }
 
 await script(async () => {

@@ -16,11 +16,11 @@ export function wholeNumber(name, text, least) {
  *
  * @param {string} name of the option, without its dashes
  * @param {string} text
- * @param {readonly string[]} words
+ * @param {readonly string[]} words two or more
  */
 export function oneOf(name, text, words) {
   if (words.includes(text)) return text;
-  throw new Error(`--${name} ${text}: it is ${words.join(' or ')}.`);
+  throw new Error(`--${name} ${text}: it is ${words.slice(0, -1).join(', ')} or ${words.at(-1)}.`);
 }
 
 /**
