@@ -24,7 +24,7 @@ versions can be gone back to is kept_versions in the services file.`,
     .addOption(servicesFileOption())
     .addHelpText(
       'after',
-      '\nExample:\n  infalign rollback quickstart-0123456789ab/runs/ppo-exp-10-kl-0.5-seed-1 --to 12',
+      '\nExample:\n  infalign rollback quickstart-0123456789ab/runs/ppo-exp-5-kl-0.8-seed-1 --to 12',
     )
     .action(rollback);
 }
