@@ -1,9 +1,26 @@
 /** What is told of each experiment beside its numbers, by the name of its files, in the order of the page. */
 export const texts = {
+  'quickstart-seeds': {
+    title: "The quickstart's task, with three seeds",
+    figure: 'Win rate against KL of PPO on five rewards, the quickstart in three seeds, beside the exact frontier',
+    before: `English from the State of the Union addresses, preferences by VADER's sentiment, and a policy of 0.7 million weights that learns in an adapter of rank 32 beside its
+output projection ([decision 18](../decisions/0018-adapters-beside-the-output-projection.md)), from 11,520 rollouts, each compared with the others of its prompt, without a critic.
+\`ppo/exp:5\` and \`ppo/exp:-5\` are InfAlign-CTRL for best-of-N and worst-of-N, \`ppo/log\` is also vBoN.`,
+    after: `**Aligned for best-of-4 is ahead in best-of-4**: \`exp:5\` of the calibrated reward as it is by 2.3 points (1.3 to 3.2), 2.5 (1.7 to 3.3) and 1.3 (0.8 to 1.8) at KLs of 0.5, 1 and 2, by
+the judge by 2.8 (1.9 to 3.7), 3.0 (1.8 to 4.2) and 1.6 (1.2 to 2.1); of \`log\` by 4.7, 4.1 and 1.7. Its efficiency in best-of-4 is 0.86 (0.83 to 0.88), 0.89 (0.88 to 0.91) and 0.94 (0.93 to 0.95). It is level
+with the raw reward, by 0.0 (−1.6 to 1.6), 0.8 (−0.1 to 1.8) and 0.3 (−0.3 to 0.8), by the judge by 0.1, 1.3 (0.6 to 1.9) and 0.4: rewards of this reward model, after one pass over its pairs, rise most for the
+best responses of a prompt, as \`exp:5\` does. What that is worth depends on the reward model, and it is paid for in worst-of-4.
+
+**Aligned for worst-of-4 is ahead of the raw reward in worst-of-4**: \`exp:-5\` by 3.3 points (0.9 to 5.7), 3.3 (1.5 to 5.1) and 2.9 (1.6 to 4.2), and the calibrated reward as it is by 2.0 (0.0 to 3.9), 2.7 (1.4 to 3.9) and 1.8
+(0.4 to 3.1). Of the calibrated reward as it is, \`exp:-5\` is ahead by 1.4 (−0.7 to 3.4), 0.7 (−1.1 to 2.4) and 1.2 (−0.1 to 2.4), of \`log\` by 0.6, −0.5 and 1.3, all within their intervals; by the judge no two of these can be
+told apart at 0.5, and \`log\` is ahead of \`exp:-5\` by 1.9 (0.6 to 3.3) at 1.
+
+For one sample, raw and calibrated rewards are level, by 0.0 (−1.2 to 1.3), 0.2 (−0.8 to 1.3) and 0.1 (−0.5 to 0.7), at an efficiency of 0.73, 0.72 and 0.76.`,
+  },
   methods: {
     title: 'Methods at the same KL',
     figure: 'Win rate against KL, every method with a band over its seeds, beside the exact frontier',
-    before: `The quickstart's task: English from the State of the Union addresses, preferences by VADER's sentiment, a policy of 0.7 million weights.
+    before: `The same task, with three passes of reward model and judge over their pairs, and a policy that learns in all of its weights.
 Every method has the same base policy, the same rewards and the same number of rollouts; \`ppo/exp:10\` and \`ppo/exp:-5\` are InfAlign-CTRL for best-of-N and
 worst-of-N, \`ppo/fp:bon:4\` has the transformation whose exact optimum is best in best-of-4, \`ppo/log\` is also vBoN. PPO has a critic of its own; RLOO and GRPO
 compare a prompt's rollouts with each other, and take half the time; DPO, IPO and BoNBoN learn from rollouts of the base policy alone.`,
