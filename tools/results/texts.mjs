@@ -12,10 +12,10 @@ with the raw reward, by 0.0 (−1.6 to 1.6), 0.8 (−0.1 to 1.8) and 0.3 (−0.3
 best responses of a prompt, as \`exp:5\` does (the skewness of a prompt's raw rewards is 1.13 on average; after three passes, in \`adapters-methods\`, 0.33). What that is worth depends on the reward model, and it is paid for in worst-of-4.
 
 **Aligned for worst-of-4 is ahead of the raw reward in worst-of-4**: \`exp:-5\` by 3.3 points (0.9 to 5.7), 3.3 (1.5 to 5.1) and 2.9 (1.6 to 4.2), and the calibrated reward as it is by 2.0 (0.0 to 3.9), 2.7 (1.4 to 3.9) and 1.8
-(0.4 to 3.1). Of the calibrated reward as it is, \`exp:-5\` is ahead by 1.4 (−0.7 to 3.4), 0.7 (−1.1 to 2.4) and 1.2 (−0.1 to 2.4), of \`log\` by 0.6, −0.5 and 1.3, all within their intervals; by the judge no two of these can be
-told apart at 0.5, and \`log\` is ahead of \`exp:-5\` by 1.9 (0.6 to 3.3) at 1.
+(0.4 to 3.1). Of the calibrated reward as it is, \`exp:-5\` is ahead by 1.4 (−0.7 to 3.4), 0.7 (−1.1 to 2.4) and 1.2 (−0.1 to 2.4), of \`log\` by 0.6, −0.5 and 1.3, all within their intervals; **the judge does
+not see it**: by it no two of these can be told apart at 0.5, \`exp:-5\` is level with the raw reward at 1 and behind it by 1.5 (0.0 to 2.9) at 2, and behind \`log\` by 1.9 (0.6 to 3.3) at 1.
 
-For one sample, raw and calibrated rewards are level, by 0.0 (−1.2 to 1.3), 0.2 (−0.8 to 1.3) and 0.1 (−0.5 to 0.7), at an efficiency of 0.73, 0.72 and 0.76.`,
+For one sample, raw and calibrated rewards are level, by 0.0 (−1.2 to 1.3), 0.2 (−0.8 to 1.3) and 0.1 (−0.5 to 0.7), both at efficiencies of 0.73, 0.72 and 0.76 to within 0.01.`,
   },
   methods: {
     title: 'Methods at the same KL',
