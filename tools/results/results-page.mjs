@@ -13,7 +13,7 @@ export function resultsPage(experiments) {
 
 Experiments of [\`experiments\`](../../experiments), run as they are there: what is in [\`${Object.keys(experiments).join('.json`](), [`')}.json\`]() is
 their \`results.json\`, and this page and its pictures are made from them; a test keeps them the same. How methods are compared at the same KL, and
-what intervals cover, is told in [results-files.md](../results-files.md).
+what intervals cover, is told in [results-files.md](../results-files.md); so is what the optimum of a method is.
 
 Ablations of calibration have [a page of their own](ablations.md).
 
@@ -77,6 +77,7 @@ function matchedTables(results, { methods, comparisons }) {
           row.seeds,
           interval(row.win_rate, row.ci_low, row.ci_high),
           row.frontier === null ? '–' : percent(row.frontier),
+          row.optimum === null ? '–' : percent(row.optimum),
           row.efficiency === null ? '–' : row.efficiency.toFixed(2),
           interval(row.judge_win_rate, row.judge_ci_low, row.judge_ci_high),
           row === leader ? 'the best' : behind(comparisons, procedure, row, leader),
@@ -84,7 +85,7 @@ function matchedTables(results, { methods, comparisons }) {
       });
       return `### ${procedure}
 
-${table(['method', 'KL', 'seeds', 'win rate', 'frontier', 'efficiency', 'by the judge', 'to the best, points'], lines)}`;
+${table(['method', 'KL', 'seeds', 'win rate', 'frontier', 'its optimum', 'efficiency', 'by the judge', 'to the best, points'], lines)}`;
     })
     .join('\n');
 }

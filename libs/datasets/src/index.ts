@@ -15,5 +15,6 @@ export { writeFileAtomically } from './rewards/atomic-output.js';
 export type { JoinOptions } from './rewards/join-options.js';
 export { joinRewards, type RewardPair } from './rewards/join-rewards.js';
 export type { ProgressListener } from './rewards/lines.js';
+export { readRewards } from './rewards/read-rewards.js';
 export { stateOfTheUnionAddresses, type Address } from './state-of-the-union.js';
 export { sentiment, vaderPairs, type Response } from './vader-labels.js';

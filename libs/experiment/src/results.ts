@@ -10,6 +10,8 @@ import {
   calibrationCurve,
   calibrationQuality,
   frontierCurve,
+  largestKlOfRewards,
+  optimumOnRewards,
   parseMethod,
   parseProcedure,
   rawBeta,
@@ -91,7 +93,7 @@ export function collectResults(context: ResultsContext): ExperimentResults {
         win_rate: winRate,
       })),
     })),
-    method_curves: methodCurves(experiment, klsOfCurves),
+    method_curves: methodCurves(experiment, references, klsOfCurves),
     runs: runs.map((run) => runResults(experiment, run, references)),
     best_of_n: bestOfNResults(experiment, references),
     samples: samples(context, runs, references),
@@ -126,27 +128,46 @@ function curveKls(runs: readonly PolicyRunResult[]): number[] {
   return Array.from({ length: count + 1 }, (_, index) => end * (index / count) ** 2);
 }
 
-/** What the optimum of each method reaches under each procedure, of those methods that have a transformation. */
-function methodCurves({ procedures, runs }: Experiment, kls: readonly number[]): ExperimentResults['method_curves'] {
-  const curves = runs.methods.flatMap((method) => {
+/**
+ * What the optimum of each method reaches under each procedure, of those methods that have a reward: exactly, or, on the raw one,
+ * as far as the base policy's rewards on calibration prompts tell.
+ */
+function methodCurves(
+  { procedures, runs }: Experiment,
+  { calibration }: HeldOutReferencesResult,
+  kls: readonly number[],
+): ExperimentResults['method_curves'] {
+  const baseRewards = calibration.map(({ rewards, fresh }) => [...rewards, ...fresh]);
+  const curves = runs.methods
     // One policy serves all procedures: to find it is what takes time.
-    const winRates = kls.map((kl) => (kl === 0 ? () => 0.5 : optimumOf(method, kl)?.winRate));
-    return winRates.every((winRate) => winRate !== undefined) ? [{ method, winRates }] : [];
-  });
+    .map((method) => ({ method, optima: optimaOf(method, baseRewards, kls) }))
+    .filter(({ optima }) => optima.length > 1);
   return procedures.flatMap((name) => {
     const procedure = parseProcedure(name);
-    return curves.map(({ method, winRates }) => ({
+    return curves.map(({ method, optima }) => ({
       procedure: name,
       method,
-      points: winRates.map((winRate, index) => ({ kl: kls[index]!, win_rate: winRate(procedure) })),
+      points: optima.map(({ kl, winRate }) => ({ kl, win_rate: winRate(procedure) })),
     }));
   });
 }
 
-/** The exact optimum of a method at a KL above 0; undefined where it has no transformation. */
-function optimumOf(method: string, kl: number): AlignedPolicy | undefined {
-  const transformation = transformationOf(method, { kl });
-  return transformation && alignedPolicy(transformation.apply, betaForKl(transformation, kl));
+/** The optima of a method at those of the KLs at which they are known. */
+function optimaOf(
+  method: string,
+  baseRewards: readonly (readonly number[])[],
+  kls: readonly number[],
+): Pick<AlignedPolicy, 'kl' | 'winRate'>[] {
+  const { reward } = parseMethod(method);
+  if (reward === undefined) return [];
+  const largest = reward === 'raw' ? largestKlOfRewards(baseRewards[0]?.length ?? 0) : Infinity;
+  return kls.flatMap((kl) => {
+    if (kl > largest) return [];
+    if (kl === 0) return [{ kl, winRate: () => 0.5 }];
+    if (reward === 'raw') return [{ kl, winRate: optimumOnRewards(baseRewards, { kl }).winRate }];
+    const transformation = transformationOf(method, { kl })!;
+    return [{ kl, winRate: alignedPolicy(transformation.apply, betaForKl(transformation, kl)).winRate }];
+  });
 }
 
 /** The transformation that a method trains on, on which alone, with β, its optimum depends; undefined where it has none. */

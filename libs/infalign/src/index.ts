@@ -35,6 +35,7 @@ export {
   type MethodAtKl,
 } from './matched-kl.js';
 export { algorithms, parseMethod, rewardOfMethod, type Algorithm, type Method, type MethodReward } from './method.js';
+export { largestKlOfRewards, optimumOnRewards, type OptimumOnRewards } from './optimum-on-rewards.js';
 export {
   bestOf,
   kthBestOf,

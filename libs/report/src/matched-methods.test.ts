@@ -93,6 +93,21 @@ describe('methods of an experiment at the same KL', () => {
     }
   });
 
+  it('stand beside what the optima of their rewards reach, where these are known', () => {
+    const curve = (procedure: string, method: string, slope: number) => {
+      // Between points a curve is linear in √KL.
+      return { procedure, method, points: [0, 1].map((kl) => ({ kl, win_rate: 0.5 + slope * kl })) };
+    };
+    const curves = [curve('bon:4', 'dpo', 0.1), curve('won:4', 'dpo', 0.3), curve('bon:4', 'ppo/exp:10', 0.2)];
+    const { methods, comparisons } = matchMethods({ ...results, method_curves: curves }, { baseline: 'dpo' });
+    const optima = methods.filter(({ procedure }) => procedure === 'bon:4').map(({ optimum }) => optimum);
+    expect(optima).toEqual([0.1, 0.2].map((slope) => expect.closeTo(0.5 + slope * Math.sqrt(0.6), 12)).concat(null));
+    expect(comparisons[0]).toMatchObject({ method: 'ppo/exp:10', baseline: 'dpo' });
+    expect(comparisons[0]!.optimum_difference).toBeCloseTo(0.1 * Math.sqrt(0.6), 12);
+    const unknown = matchMethods({ ...results, method_curves: curves.slice(0, 2) });
+    expect(unknown.comparisons.map(({ optimum_difference }) => optimum_difference)).toEqual([null]);
+  });
+
   it('include the base policy under best of n, whose KL is exact', () => {
     const [two] = synthetic.best_of_n;
     const { methods } = matchMethods(synthetic, { kls: [two!.kl] });

@@ -1,5 +1,5 @@
 import { compareAtKls, InputError, MATCHED_KL_REACH, type MatchedMethods, type MeasuredPolicy } from '@infalign/core';
-import { frontierOf } from './assessment.js';
+import { curveAt, frontierOf } from './assessment.js';
 import { BEST_OF_N } from './result-rows.js';
 import type { ExperimentResults, Scorer, WinRateResult } from './results.js';
 import { listed } from './wording.js';
@@ -14,6 +14,11 @@ export interface MethodRow {
   /** The best win rate there is at this KL; null where it was not computed. */
   readonly frontier: number | null;
   readonly method: string;
+  /**
+   * What the policy reaches here that is exactly optimal for the method's reward; null where it is not known. Under a procedure that
+   * the reward is not made for, a policy that is not optimal can reach more.
+   */
+  readonly optimum: number | null;
   /** How many of its seeds have a value here. */
   readonly seeds: number;
   /** By the proxy, as all up to `efficiency_high`; null where no run came near. `ci_…` are the ends of 95 % intervals. */
@@ -45,6 +50,8 @@ export interface ComparisonRow {
   readonly difference: number;
   readonly ci_low: number;
   readonly ci_high: number;
+  /** The same of the optima of both; null where one is not known. */
+  readonly optimum_difference: number | null;
   /** The same by the judge; null where the judge did not measure. */
   readonly judge_difference: number | null;
   readonly judge_ci_low: number | null;
@@ -98,6 +105,7 @@ export function matchMethods(
           kl: proxy.kl,
           frontier: proxy.frontier ?? null,
           method,
+          optimum: optimumAt(results, procedure, method, proxy.kl),
           seeds,
           win_rate: winRate?.mean ?? null,
           ci_low: winRate?.low ?? null,
@@ -127,6 +135,7 @@ export function matchMethods(
         const [low, high] = turned ? (['high', 'low'] as const) : (['low', 'high'] as const);
         const signed = (value: number | undefined): number | null =>
           value === undefined ? null : turned ? -value : value;
+        const optima = [first, second].map((method) => optimumAt(results, procedure, method, proxy.kl));
         return [
           {
             task: results.name,
@@ -137,6 +146,7 @@ export function matchMethods(
             difference: signed(difference.mean)!,
             ci_low: signed(difference[low])!,
             ci_high: signed(difference[high])!,
+            optimum_difference: optima[0] === null || optima[1] === null ? null : signed(optima[0]! - optima[1]!),
             judge_difference: signed(judged?.mean),
             judge_ci_low: signed(judged?.[low]),
             judge_ci_high: signed(judged?.[high]),
@@ -172,6 +182,12 @@ function policiesOf(results: ExperimentResults): Policy[] {
 
 function winRateOf({ win_rates }: Policy, procedure: string, scorer: Scorer): WinRateResult | undefined {
   return win_rates.find((one) => one.procedure === procedure && one.scorer === scorer);
+}
+
+/** What the optimum of a method reaches at a KL; null where its curve is not known, or not so far. */
+function optimumAt(results: ExperimentResults, procedure: string, method: string, kl: number): number | null {
+  const curve = results.method_curves.find((one) => one.procedure === procedure && one.method === method);
+  return (curve && curveAt(curve.points, kl)) ?? null;
 }
 
 /** Why there are fewer seeds with a value than there are seeds of these policies of a method; null where there are not. */

@@ -116,7 +116,7 @@ describe('the report', () => {
     });
   });
 
-  it('compares the methods at each target KL, with the lead over the best of the others', () => {
+  it('compares the methods at each target KL, with their optima and the lead over the best of the others', () => {
     const { methods } = matchMethods(results);
     const rows = tableRows(page, 'Worst of 4, at the same KL');
     const kls = [0.25, 0.6, 1.2];
@@ -126,21 +126,22 @@ describe('the report', () => {
     ]);
     ['ppo/identity', 'ppo/exp:10', 'ppo/exp:-10', 'best-of-n'].forEach((method, place) => {
       const cells = rows[place]!.slice(1);
-      expect(cells).toHaveLength(3 * kls.length);
+      expect(cells).toHaveLength(4 * kls.length);
       kls.forEach((kl, column) => {
         const here = methods.filter((row) => row.procedure === 'won:4' && row.kl === kl);
-        const [winRate, lead, judge] = cells.slice(3 * column, 3 * column + 3);
+        const [winRate, optimum, lead, judge] = cells.slice(4 * column, 4 * column + 4);
         const row = here.find((one) => one.method === method)!;
         // Synthetic results have the best of 2 and 4, with 0.19 and 0.64 nats.
         if (method === 'best-of-n' && kl === 1.2) {
           expect(row.win_rate).toBeNull();
-          expect([winRate, lead, judge]).toEqual(['–', '–', '–']);
+          expect([winRate, optimum, lead, judge]).toEqual(['–', '–', '–', '–']);
           return;
         }
         const others = here.flatMap((one) => (one.method === method || one.win_rate === null ? [] : [one.win_rate]));
         expect(winRate).toBe(
           `${(100 * row.win_rate!).toFixed(1)} % ± ${(50 * (row.ci_high! - row.ci_low!)).toFixed(1)}`,
         );
+        expect(optimum).toBe(row.optimum === null ? '–' : `${(100 * row.optimum).toFixed(1)} %`);
         expect(lead).toMatch(/^-?\d+\.\d ± \d+\.\d$/);
         expect(Number(lead!.split(' ')[0])).toBeCloseTo(100 * (row.win_rate! - Math.max(...others)), 1);
         expect(judge).toMatch(new RegExp(`^${(100 * row.judge_win_rate!).toFixed(1)} % ± `));

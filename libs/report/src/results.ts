@@ -241,7 +241,10 @@ export const experimentResultsSchema = z
       .describe('The best win rate that any policy can have at a KL, exact; one for each procedure.'),
     method_curves: z
       .array(z.strictObject({ procedure: name, method: name, points: curvePoints }))
-      .describe('What the optimum of each method that has a transformation reaches, exact; over all β.'),
+      .describe(
+        'What the optimum of each method that has a reward reaches, over all β: exact, except on the raw reward, where it is estimated ' +
+          'from the rewards of base rollouts of the calibration prompts, as far as these tell.',
+      ),
     runs: z.array(run),
     best_of_n: z
       .array(bestOfN)

@@ -23,7 +23,8 @@ export function resultsCommand(): Command {
       `Shows what a finished experiment measured: each run under each inference-time procedure, with its KL, its win rate over
 the base policy by the proxy and by the judge, the best win rate there is at its KL (the frontier), and its efficiency,
 (win rate − ½) / (frontier − ½); the base policy under best-of-n beside them. Then what each method reaches at the same
-KL, as a mean over seeds, and the differences between methods, with 95 % intervals over prompts and seeds.
+KL, as a mean over seeds, and the differences between methods, with 95 % intervals over prompts and seeds; beside them what
+a policy would reach that is exactly optimal for the method's reward, and the differences of these.
 
 Everything is taken from results.json. docs/results-files.md tells how methods are compared, and what the fields are.`,
     )
@@ -120,6 +121,7 @@ function matchedTables(methods: readonly MethodRow[], comparisons: readonly Comp
         'seeds',
         'win rate',
         '95 % interval',
+        'its optimum',
         'efficiency',
         '95 % interval',
         'by the judge',
@@ -131,6 +133,7 @@ function matchedTables(methods: readonly MethodRow[], comparisons: readonly Comp
         String(row.seeds),
         percent(row.win_rate),
         range(row.ci_low, row.ci_high),
+        percent(row.optimum),
         decimals(row.efficiency),
         row.efficiency === null ? '–' : `${decimals(row.efficiency_low)} to ${decimals(row.efficiency_high)}`,
         percent(row.judge_win_rate),
@@ -142,12 +145,13 @@ function matchedTables(methods: readonly MethodRow[], comparisons: readonly Comp
     comparisons.length === 0
       ? ''
       : textTable(
-          ['difference', 'KL', 'by the proxy', '95 % interval', 'by the judge', '95 % interval'],
+          ['difference', 'KL', 'by the proxy', '95 % interval', 'of the optima', 'by the judge', '95 % interval'],
           comparisons.map((row) => [
             `${row.method} − ${row.baseline}`,
             String(row.kl),
             points(row.difference),
             `${points(row.ci_low)} to ${points(row.ci_high)}`,
+            points(row.optimum_difference),
             points(row.judge_difference),
             row.judge_difference === null ? '–' : `${points(row.judge_ci_low)} to ${points(row.judge_ci_high)}`,
           ]),

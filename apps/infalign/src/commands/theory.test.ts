@@ -87,6 +87,42 @@ describe('infalign theory', () => {
     expect(outcome).toEqual({ code: 1, signal: null, stdout: '', stderr: `infalign: ${message}\n` });
   });
 
+  it('estimates what a raw reward comes to from the rewards of a file, for a KL and for a β', () => {
+    const folder = newTestFolder();
+    try {
+      // Two levels on every prompt, as many of both: the upper one has 1/(1 + e^{−d/β}) of the optimum, with d between them.
+      const lines = [0, 1, 2].map((prompt) => {
+        return { prompt_id: prompt, rewards: Array.from({ length: 12 }, (_, place) => prompt + (place < 6 ? 3 : 0)) };
+      });
+      const file = folder.write('rewards.jsonl', lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+      const upper = 1 / (1 + Math.exp(-1.5));
+      const kl = upper * Math.log(2 * upper) + (1 - upper) * Math.log(2 * (1 - upper));
+      const raw = ['--transform', 'raw', '--rewards', file];
+      const byBeta = theory('--procedure', 'bon:2', ...raw, '--beta', '2');
+      expect(byBeta).toMatchObject({ procedure: 'bon:2', transform: 'raw', beta: 2 });
+      expect(byBeta['kl']).toBeCloseTo(kl, 10);
+      expect(byBeta['standard_win_rate']).toBeCloseTo(upper / 2 + 1 / 4, 10);
+      // The best of two is of the upper level unless both are lower; ties count ½.
+      expect(byBeta['win_rate']).toBeCloseTo((1 - (1 - upper) ** 2) * (1 / 4 + 3 / 8) + (1 - upper) ** 2 / 8, 10);
+      expect(theory('--procedure', 'bon:2', ...raw, '--kl', String(kl))['beta']).toBeCloseTo(2, 6);
+      const outcome = infalign(['theory', '--procedure', 'bon:2', ...raw, '--kl', '0.6']);
+      expect(outcome).toMatchObject({ code: 1, stdout: '' });
+      expect(outcome.stderr).toMatch(/more than 12 rewards of a prompt can tell of.*0\.405 nats at most/);
+    } finally {
+      folder.remove();
+    }
+  });
+
+  it.each([
+    [['raw'], '--transform raw depends on the rewards: name a file of them with --rewards'],
+    [['log', '--rewards', 'r.jsonl'], '--rewards is for --transform raw: what log comes to depends on no rewards'],
+    [['raw', '--rewards', 'no.jsonl'], 'no.jsonl: no such file'],
+  ])('says what is wrong with the transformation %j', (args, message) => {
+    const outcome = infalign(['theory', '--procedure', 'bon:4', '--kl', '0.5', '--transform', ...args]);
+    expect(outcome).toMatchObject({ code: 1, stdout: '' });
+    expect(outcome.stderr).toContain(`infalign: ${message}`);
+  });
+
   it('lists what is allowed for an unknown procedure or transformation', () => {
     const procedure = infalign(['theory', '--procedure', 'best:4', '--transform', 'identity', '--kl', '1']);
     expect(procedure).toMatchObject({ code: 1, stdout: '' });

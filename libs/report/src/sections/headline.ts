@@ -1,3 +1,4 @@
+import { parseMethod } from '@infalign/core';
 import { assessRun, pointsAboveFrontier } from '../assessment.js';
 import type { ReportFigures } from '../figures/report-figures.js';
 import { type Html, html } from '../html.js';
@@ -154,8 +155,13 @@ function frontierPanels(results: ExperimentResults, figures: ReportFigures): Htm
       }
       Lines start at the base policy, (0, 50&nbsp;%). KL is the exact per-token one along sampled responses. The solid
       line is computed, not measured: with calibrated rewards the best win rate at a KL depends on neither the reward
-      nor the model, so no policy can lie above it. Each scorer both chooses among the N responses and decides the
-      comparison.
+      nor the model, so no policy can lie above it. A dashed line is what the optimum of a method's reward
+      reaches${
+        results.method_curves.some(({ method }) => parseMethod(method).reward === 'raw')
+          ? ', of the raw reward as estimated from rewards of the base policy'
+          : ''
+      }.
+      Each scorer both chooses among the N responses and decides the comparison.
       ${
         results.procedures.some((procedure) => procedure !== 'standard' && !procedure.startsWith('bon:'))
           ? 'For one sample and best of N it is the proven optimum; for the other procedures it is the only stationary solution there is.'

@@ -2,7 +2,7 @@ import { type Html, html } from '../html.js';
 import { type MatchedResults, matchMethods, type MethodRow } from '../matched-methods.js';
 import { methodsOf } from '../methods.js';
 import type { ExperimentResults, Interval } from '../results.js';
-import { compactNumber, decimal, methodTitle, procedureTitle } from '../wording.js';
+import { compactNumber, decimal, methodTitle, percent, procedureTitle } from '../wording.js';
 import { methodLabel } from './method-key.js';
 import { scrollingTable, shareWithInterval, withInterval } from './run-table.js';
 
@@ -21,7 +21,9 @@ export function matchedSection(results: ExperimentResults): Html[] {
         share of the possible gain over one half, which changes slowly with KL: between runs in log KL, and beyond the
         first and the last by at most a quarter of its KL. A win rate is the mean over seeds. ± is half the width of the
         95&nbsp;% interval, over prompts, which methods have in common, and over seeds. The lead is over the best of the
-        other methods there, in percentage points, by the proxy; where there is no value, the pointer tells why.
+        other methods there, in percentage points, by the proxy; where there is no value, the pointer tells why. The
+        optimum is what a policy reaches that is exactly optimal for the method's reward: under a procedure that the
+        reward is not made for, a policy that is not optimal can reach more.
       </p>
       ${compared.map((procedure) => matchedTable(results, procedure, matched))}
     </section>`,
@@ -34,7 +36,7 @@ function matchedTable(results: ExperimentResults, procedure: string, matched: Ma
   const methods = [...new Set(rows.map(({ method }) => method))];
   return scrollingTable(
     `${procedureTitle(procedure)}, at the same KL`,
-    ['Trained on', ...kls.flatMap((kl) => [`At ${compactNumber(kl)} nats`, 'Lead', 'By the judge'])],
+    ['Trained on', ...kls.flatMap((kl) => [`At ${compactNumber(kl)} nats`, 'Optimum', 'Lead', 'By the judge'])],
     methods.map((method) => [
       html`<th scope="row">
         ${methodsOf(results).includes(method) ? methodLabel(results, method) : methodTitle(method)}
@@ -42,12 +44,14 @@ function matchedTable(results: ExperimentResults, procedure: string, matched: Ma
       ...kls.flatMap((kl) => {
         const row = rows.find((one) => one.method === method && one.kl === kl);
         if (row === undefined || row.win_rate === null) {
-          return [html`<td title="${row?.note ?? 'not measured'}">–</td>`, html`<td>–</td>`, html`<td>–</td>`];
+          const none = html`<td>–</td>`;
+          return [html`<td title="${row?.note ?? 'not measured'}">–</td>`, none, none, none];
         }
         const lead = leadOf(row, rows, matched);
         const judged = row.judge_win_rate;
         return [
           html`<td>${shareWithInterval({ mean: row.win_rate, low: row.ci_low!, high: row.ci_high! })}</td>`,
+          html`<td>${row.optimum === null ? '–' : percent(row.optimum)}</td>`,
           html`<td>${lead === undefined ? '–' : withInterval(lead, points)}</td>`,
           judged === null
             ? html`<td>–</td>`
