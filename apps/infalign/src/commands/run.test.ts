@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCheckpoint } from '@infalign/checkpoint';
-import { seededRandom } from '@infalign/core';
+import { optimumOnRewards, parseProcedure, seededRandom, theory } from '@infalign/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { infalign, newTestFolder, startInfalign, type Outcome } from '../program.fixture.js';
 
@@ -107,7 +107,7 @@ describe('infalign run', () => {
   it('goes on with further runs and procedures, and does not repeat what is done', { timeout: 120_000 }, async () => {
     const out = folder.path('straight');
     const before = JSON.parse(reproducible(out)) as { runs: unknown[] };
-    const more = sentiment.replace('["ppo/exp:5"]', '["ppo/exp:5", ppo/identity]');
+    const more = sentiment.replace('["ppo/exp:5"]', '["ppo/exp:5", ppo/identity, ppo/raw]');
     expect(more).not.toBe(sentiment);
     // Who follows it has seen enough after the first event; the run goes on.
     const { child, ended } = startInfalign(
@@ -117,10 +117,10 @@ describe('infalign run', () => {
     child.stdout.once('data', () => child.stdout.destroy());
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
     const after = JSON.parse(reproducible(out)) as { runs: { method: string }[] };
-    expect(after.runs.map(({ method }) => method)).toEqual(['ppo/exp:5', 'ppo/identity']);
+    expect(after.runs.map(({ method }) => method)).toEqual(['ppo/exp:5', 'ppo/identity', 'ppo/raw']);
     expect(after.runs[0]).toEqual(before.runs[0]);
-    mkdirSync(folder.path('two-methods'));
-    copyFileSync(join(out, 'results.json'), join(folder.path('two-methods'), 'results.json'));
+    mkdirSync(folder.path('three-methods'));
+    copyFileSync(join(out, 'results.json'), join(folder.path('three-methods'), 'results.json'));
     // Other procedures are read off the same samples.
     const measured = sentiment.replace('"bon:4"', '"bon:4", "bon:8"');
     expect(measured).not.toBe(sentiment);
@@ -133,7 +133,7 @@ describe('infalign run', () => {
   });
 
   describe('leaves results.json, of which infalign results', () => {
-    const twoMethods = folder.path('two-methods');
+    const threeMethods = folder.path('three-methods');
     interface Row {
       readonly method: string;
       readonly n: number | null;
@@ -141,6 +141,7 @@ describe('infalign run', () => {
       readonly kl: number;
       readonly win_rate: number | null;
       readonly judge_win_rate: number | null;
+      readonly optimum?: number | null;
     }
     interface Printed {
       readonly rows: readonly Row[];
@@ -159,38 +160,40 @@ describe('infalign run', () => {
     };
 
     it('prints the rows, and the methods at the same KL with their differences', () => {
-      const { rows } = printed([twoMethods]);
+      const { rows } = printed([threeMethods]);
       // 16 references a prompt are enough for one of the best of 2, 4 and 8, and for four of the best of 2.
       expect(rows.map(({ method, n, procedure }) => [n === null ? method : `${method} ${n}`, procedure])).toEqual([
         ['ppo/exp:5', 'standard'],
         ['ppo/exp:5', 'bon:4'],
         ['ppo/identity', 'standard'],
         ['ppo/identity', 'bon:4'],
+        ['ppo/raw', 'standard'],
+        ['ppo/raw', 'bon:4'],
         ['best-of-n 2', 'standard'],
         ['best-of-n 2', 'bon:4'],
         ['best-of-n 4', 'standard'],
         ['best-of-n 8', 'standard'],
       ]);
       const identity = rows[3]!;
-      const bestOf2 = rows[5]!;
+      const bestOf2 = rows[7]!;
       expect(bestOf2.kl).toBeCloseTo(Math.log(2) - 1 / 2, 8);
       // So small an experiment comes nowhere near the KL it asked for, but at a run's own KL the method is the run.
-      const [at] = printed([twoMethods, '--kl', String(identity.kl)]).methods.filter(
+      const [at] = printed([threeMethods, '--kl', String(identity.kl)]).methods.filter(
         ({ method, procedure }) => method === 'ppo/identity' && procedure === 'bon:4',
       );
       expect(at!.win_rate).toBeCloseTo(identity.win_rate!, 8);
       expect(at!.judge_win_rate).toBeCloseTo(identity.judge_win_rate!, 8);
       const { comparisons } = printed([
-        join(twoMethods, 'results.json'),
+        join(threeMethods, 'results.json'),
         '--kl',
         betweenRuns(),
         '--baseline',
         'ppo/exp:5',
       ]);
-      expect(comparisons.map(({ procedure, method }) => [procedure, method])).toEqual([
-        ['standard', 'ppo/identity'],
-        ['bon:4', 'ppo/identity'],
-      ]);
+      // The raw reward may have led elsewhere.
+      expect(comparisons.map(({ procedure, method }) => `${procedure} ${method}`)).toEqual(
+        expect.arrayContaining(['standard ppo/identity', 'bon:4 ppo/identity']),
+      );
       for (const { baseline, difference, ci_low, ci_high } of comparisons) {
         expect(baseline).toBe('ppo/exp:5');
         expect(ci_low).toBeLessThan(difference);
@@ -198,10 +201,28 @@ describe('infalign run', () => {
       }
     });
 
-    /** A KL that both methods come near. */
+    it('tells what the optimum of each reward reaches, of the raw one as base rollouts of the calibration prompts say', () => {
+      const { calibration } = JSON.parse(
+        readFileSync(join(folder.path('straight'), 'references', 'held-out', 'result.json'), 'utf8'),
+      ) as { calibration: { rewards: number[]; fresh: number[] }[] };
+      const raw = optimumOnRewards(
+        calibration.map(({ rewards, fresh }) => [...rewards, ...fresh]),
+        { kl: 0.2 },
+      );
+      const { methods } = printed([threeMethods, '--kl', '0.2']);
+      // Curves of results are joined between points: right to a tenth of a point.
+      for (const procedure of ['standard', 'bon:4']) {
+        const optimum = (method: string) =>
+          methods.find((row) => row.method === method && row.procedure === procedure)!.optimum!;
+        expect(optimum('ppo/raw')).toBeCloseTo(raw.winRate(parseProcedure(procedure)), 3);
+        expect(optimum('ppo/exp:5')).toBeCloseTo(theory({ procedure, transform: 'exp:5', kl: 0.2 }).winRate, 3);
+      }
+    });
+
+    /** A KL that both transformations come near. */
     function betweenRuns(): string {
-      const kls = printed([twoMethods]).rows.filter(({ n }) => n === null);
-      return String(Math.sqrt(kls[0]!.kl * kls.at(-1)!.kl));
+      const [first, , second] = printed([threeMethods]).rows;
+      return String(Math.sqrt(first!.kl * second!.kl));
     }
 
     const page = readFileSync(new URL('../../../../docs/results-files.md', import.meta.url), 'utf8');
@@ -211,7 +232,7 @@ describe('infalign run', () => {
       expect(commands.length).toBeGreaterThan(3);
       for (const command of commands) {
         const args = command
-          .replace('runs/quickstart', twoMethods)
+          .replace('runs/quickstart', threeMethods)
           .replace('ppo/identity', 'ppo/exp:5')
           .replace('frontier.svg', folder.path('frontier.svg'))
           .split(' ');
@@ -226,7 +247,7 @@ describe('infalign run', () => {
     });
 
     it('has no field that docs/results-files.md does not tell of', () => {
-      const { rows, methods, comparisons } = printed([twoMethods, '--kl', betweenRuns()]);
+      const { rows, methods, comparisons } = printed([threeMethods, '--kl', betweenRuns()]);
       const fields = [rows, methods, comparisons].flatMap((list) => Object.keys(list[0]!));
       for (const field of fields) expect(page).toContain(`\`${field}\``);
     });
@@ -240,10 +261,10 @@ describe('infalign run', () => {
       };
       expect(failing(folder.path('nowhere'))).toMatch(/nowhere: is not there.*--resume/);
       expect(failing(folder.temporaryFolder)).toMatch(/results\.json: is not there/);
-      expect(failing(twoMethods, '--baseline', 'ppo')).toMatch(
-        /no method ppo.*ppo\/exp:5, ppo\/identity and best-of-n/,
+      expect(failing(threeMethods, '--baseline', 'ppo')).toMatch(
+        /no method ppo.*ppo\/exp:5, ppo\/identity, ppo\/raw and best-of-n/,
       );
-      expect(failing(twoMethods, '--kl', '0')).toMatch(/--kl is "0"; it must be a number above 0/);
+      expect(failing(threeMethods, '--kl', '0')).toMatch(/--kl is "0"; it must be a number above 0/);
     });
   });
 
