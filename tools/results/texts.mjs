@@ -20,7 +20,7 @@ For one sample, raw and calibrated rewards are level, by 0.0 (−1.2 to 1.3), 0.
 **What there was to gain** is known without training (*its optimum*; of the raw reward it is estimated). In best-of-4 the optimum of \`exp:5\` is 5.7, 4.2 and 1.2 points ahead of that of the identity, and 2.8, 3.3 and 2.4
 ahead of that of the raw reward: three points over every other method are out of its reach at 0.5 and 2. The frontier itself leaves 4.4, 5.5 and 3.2 over the better of the two. In worst-of-4 the optimum of \`exp:-5\` is
 15.5, 8.5 and 0.2 points ahead of the raw reward's, 5.8, 1.7 and 0.0 of the identity's, and 1.7, 0.5 and 0.0 of that of \`log\`. For one sample calibration can be worth 1.6, 1.3 and 0.3 points over the raw reward. At 0.5
-and 1 trained policies lie closer together than the optima do. At 2, in worst-of-4, they lie farther apart, as none has come near its optimum there.`,
+and 1 training reached less of each of these leads; at 2, in worst-of-4, it reached more (2.9 and 1.2 points), as no policy has come near its optimum there.`,
   },
   methods: {
     title: 'Methods at the same KL',
