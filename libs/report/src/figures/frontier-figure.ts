@@ -2,7 +2,7 @@ import { bestOfPolicy, parseProcedure } from '@infalign/core';
 import type { TopLevelSpec } from 'vega-lite';
 import { assessRun, curveAt } from '../assessment.js';
 import type { CurvePoint, ExperimentResults, Scorer } from '../results.js';
-import { hasSeveralSeeds, methodsOf } from '../methods.js';
+import { hasEstimatedOptimum, hasSeveralSeeds, methodsOf } from '../methods.js';
 import { listed, percent, procedureTitle, methodTitle } from '../wording.js';
 import { drawFigure, type Encoding, type Figure, type LayeredSpec } from './figure.js';
 import { type Palette, palettes, seriesColours, seriesMarkers, type Theme } from './palette.js';
@@ -41,7 +41,8 @@ export async function renderFrontierFigure(
     title: {
       text: `Win rate over the base policy against the KL it costs, by the ${scorer}: ${listed(reached)}`,
       subtitle: [
-        'Solid: the exact frontier, which no policy can exceed. Dashed: the exact optimum of each method.',
+        'Solid: the exact frontier, which no policy can exceed. Dashed: the exact optimum of each method' +
+          (hasEstimatedOptimum(results) ? ', of the raw reward an estimate.' : '.'),
         hasSeveralSeeds(results)
           ? 'Points: trained policies on held-out prompts; bands from the least to the largest of their seeds. ' +
             'Crosses: best of n samples of the base policy.'

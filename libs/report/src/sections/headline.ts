@@ -1,9 +1,8 @@
-import { parseMethod } from '@infalign/core';
 import { assessRun, pointsAboveFrontier } from '../assessment.js';
 import type { ReportFigures } from '../figures/report-figures.js';
 import { type Html, html } from '../html.js';
 import type { ExperimentResults, Scorer } from '../results.js';
-import { hasSeveralSeeds, methodsOf } from '../methods.js';
+import { hasEstimatedOptimum, hasSeveralSeeds, methodsOf } from '../methods.js';
 import { counted, decimal, grouped, listed, percent, procedureTitle, methodTitle } from '../wording.js';
 import { figureElement } from './figure-element.js';
 import { methodLabel } from './method-key.js';
@@ -155,19 +154,19 @@ function frontierPanels(results: ExperimentResults, figures: ReportFigures): Htm
       }
       Lines start at the base policy, (0, 50&nbsp;%). KL is the exact per-token one along sampled responses. The solid
       line is computed, not measured: with calibrated rewards the best win rate at a KL depends on neither the reward
-      nor the model, so no policy can lie above it. A dashed line is what the optimum of a method's reward
-      reaches${
-        results.method_curves.some(({ method }) => parseMethod(method).reward === 'raw')
-          ? ', of the raw reward as estimated from rewards of the base policy'
-          : ''
-      }.
-      Each scorer both chooses among the N responses and decides the comparison.
+      nor the model, so no policy can lie above it. Each scorer both chooses among the N responses and decides the
+      comparison.
       ${
         results.procedures.some((procedure) => procedure !== 'standard' && !procedure.startsWith('bon:'))
           ? 'For one sample and best of N it is the proven optimum; for the other procedures it is the only stationary solution there is.'
           : ''
       }
       ${rangeOfFrontier(results)}
+      ${
+        hasEstimatedOptimum(results)
+          ? 'The optimum of the raw reward is estimated, from rewards of the base policy on calibration prompts.'
+          : ''
+      }
     </p>
   </div>`;
 }
