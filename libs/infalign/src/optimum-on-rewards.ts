@@ -20,7 +20,9 @@ export interface OptimumOnRewards extends AlignedPolicy {
  * On a prompt with K rewards πref is taken to be these K responses, each with probability 1/K, and π has the weights
  * softmax(r/β) on them; ties count ½. That there are no better responses than the best of K has a bias of the order of 1/K, which
  * is taken out by halves (Quenouille 1949): 2·(estimate from K) − (mean of the estimates from one and the other K/2). With 100
- * normal rewards on each of 100 prompts, win rates then come out right to half a point up to a KL of 1, and to a point at 2.
+ * normal rewards on each of 100 prompts, win rates then come out right to half a point up to a KL of 1, and to a point at 2. Where
+ * rewards have no upper end, the optimum spends KL on responses that are rarer than 1/K, and the standard win rate comes out too high:
+ * by two points at a KL of 1, for Gumbel's distribution.
  *
  * @param rewards of each prompt, in the order in which responses were sampled; finite
  * @param strength a KL in nats, above 0 and at most `largestKlOfRewards` of the shortest list, or a β that comes to no more, above 0
