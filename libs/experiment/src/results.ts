@@ -160,7 +160,7 @@ function optimaOf(
 ): Pick<AlignedPolicy, 'kl' | 'winRate'>[] {
   const { reward } = parseMethod(method);
   if (reward === undefined) return [];
-  const largest = reward === 'raw' ? largestKlOfRewards(baseRewards[0]?.length ?? 0) : Infinity;
+  const largest = reward === 'raw' ? largestKlOfRewards(baseRewards) : Infinity;
   return kls.flatMap((kl) => {
     if (kl > largest) return [];
     if (kl === 0) return [{ kl, winRate: () => 0.5 }];

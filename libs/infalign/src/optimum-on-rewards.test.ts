@@ -71,18 +71,23 @@ describe('optimumOnRewards', () => {
   });
 
   it('says what rewards it cannot tell anything of', () => {
-    expect(largestKlOfRewards(100)).toBeCloseTo(Math.log(12.5), 12);
-    expect(largestKlOfRewards(3)).toBe(0);
-    expect(() => optimumOnRewards([], { kl: 0.5 })).toThrow(/no prompts/);
+    expect(largestKlOfRewards([middles(100), middles(200)])).toBeCloseTo(Math.log(12.5), 12);
+    // Of 20 responses all but one are as good as each other: more than ln(20/19) cannot be had, and half has ln(10/9) or nothing.
+    const oneLow = middles(20).map((_, place) => (place === 4 ? 1 : 2));
+    const twoLow = middles(20).map((_, place) => (place < 2 ? 1 : 2));
+    expect(largestKlOfRewards([oneLow])).toBe(0);
+    expect(largestKlOfRewards([twoLow])).toBeCloseTo(0.99 * Math.log(10 / 9), 12);
+    expect(optimumOnRewards([twoLow], { kl: largestKlOfRewards([twoLow]) }).standardWinRate).toBeCloseTo(0.55, 2);
+    for (const nothing of [[], [[1, 2, 3]], [new Array<number>(20).fill(2)]]) {
+      expect(largestKlOfRewards(nothing)).toBe(0);
+      expect(() => optimumOnRewards(nothing, { kl: 0.1 })).toThrow(/a KL of 0\.1 is more than .* they do of none/);
+      expect(() => optimumOnRewards(nothing, { beta: 0.1 })).toThrow(/a β of 0\.1 is more than .* they do of none/);
+    }
     const at = (rewards: number[][], strength: { kl: number } | { beta: number }) => () =>
       optimumOnRewards(rewards, strength);
-    expect(at([[1, 2, 3]], { kl: 0.5 })).toThrow(/a KL of 0\.5 is more than 3 rewards of a prompt can tell of/);
-    expect(at([middles(100), middles(16)], { kl: 1 })).toThrow(/16 rewards .* 0\.693 nats at most/);
-    expect(at([middles(100)], { beta: 1e-3 })).toThrow(/a β of 0\.001 leads to is more than 100 rewards/);
+    expect(at([middles(100), middles(16)], { kl: 1 })).toThrow(/they do up to 0\.693 nats/);
+    expect(at([middles(100)], { beta: 1e-3 })).toThrow(/the KL of a β of 0\.001 is more than .* up to 2\.53/);
     expect(at([middles(20), [...middles(19), NaN]], { kl: 0.1 })).toThrow(/reward of prompt 1 is NaN/);
-    expect(at([new Array<number>(20).fill(2)], { kl: 0.1 })).toThrow(/all rewards are the same/);
-    const oneLow = middles(20).map((_, place) => (place === 4 ? 1 : 2));
-    expect(at([oneLow], { kl: 0.5 })).toThrow(/out of reach for these rewards.*0\.05129/);
     for (const wrong of [0, -1, NaN]) {
       expect(at([middles(20)], { kl: wrong })).toThrow(/above 0/);
       expect(at([middles(20)], { beta: wrong })).toThrow(/above 0/);

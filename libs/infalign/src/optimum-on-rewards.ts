@@ -25,45 +25,28 @@ export interface OptimumOnRewards extends AlignedPolicy {
  * by two points at a KL of 1, for Gumbel's distribution.
  *
  * @param rewards of each prompt, in the order in which responses were sampled; finite
- * @param strength a KL in nats, above 0 and at most `largestKlOfRewards` of the shortest list, or a β that comes to no more, above 0
- * @throws InputError if there is no prompt, a reward is not finite, or the strength is out of range or out of reach: because on too
- *   many prompts all rewards are the same, or nearly
+ * @param strength a KL in nats, above 0 and at most `largestKlOfRewards`, or a β that comes to no more, above 0
+ * @throws InputError if a reward is not finite, or the strength is out of range
  */
 export function optimumOnRewards(rewards: readonly ArrayLike<number>[], strength: Strength): OptimumOnRewards {
-  if (rewards.length === 0) throw new InputError('there are no prompts to take rewards of');
-  const prompts = rewards.map((own, prompt) => finite(own, prompt));
-  const fewest = prompts.reduce((least, { length }) => Math.min(least, length), Infinity);
-  const largest = largestKlOfRewards(fewest);
-  const whole = 'kl' in strength && strength.kl > largest ? undefined : estimate(prompts, strength);
-  if (whole === undefined || whole.kl > largest) {
-    throw new InputError(
-      `${'kl' in strength ? `a KL of ${strength.kl}` : `what a β of ${strength.beta} leads to`} is more than ${fewest} rewards of a ` +
-        `prompt can tell of: with so many it is ${largest.toPrecision(3)} nats at most; ask for less, or give more rewards`,
-    );
-  }
-  const halves = [0, 1].map((parity) =>
-    estimate(
-      prompts.map((own) => own.filter((_, place) => place % 2 === parity)),
-      strength,
-    ),
-  );
-  const corrected = (of: (estimate: Estimate) => number): number => 2 * of(whole) - mean(halves.map(of));
-  const winRate = (procedure: Procedure): number =>
-    Math.min(
-      1,
-      Math.max(
-        0,
-        corrected((estimate) => estimate.winRate(procedure)),
-      ),
-    );
+  const largest = largestKlOfRewards(rewards);
+  const [asked, least] = 'kl' in strength ? [`a KL of ${strength.kl}`, strength.kl] : [`a β of ${strength.beta}`, 0];
+  if (largest === 0 || least > largest) throw tooFew(asked, largest);
+  const [whole, ...halves] = partsOf(rewards).map((part) => estimate(part, strength));
+  if ('beta' in strength && whole!.kl > largest) throw tooFew(`the KL of ${asked}`, largest);
+  const corrected = (of: (estimate: Estimate) => number): number => 2 * of(whole!) - mean(halves.map(of));
+  const winRate = (procedure: Procedure): number => {
+    const share = corrected((each) => each.winRate(procedure));
+    return Math.min(Math.max(share, 0), 1);
+  };
   return {
-    beta: 'beta' in strength ? strength.beta : corrected(({ beta }) => beta),
+    beta: 'beta' in strength ? strength.beta : corrected((each) => each.beta),
     kl:
       'kl' in strength
         ? strength.kl
         : Math.max(
             0,
-            corrected(({ kl }) => kl),
+            corrected((each) => each.kl),
           ),
     standardWinRate: winRate(standardProcedure),
     winRate,
@@ -71,25 +54,48 @@ export function optimumOnRewards(rewards: readonly ArrayLike<number>[], strength
 }
 
 /**
- * The largest KL in nats of which K rewards a prompt can tell: ln(K/8), or 0 for fewer than 8. A policy at a KL of k lives on about
- * e^{−k} of πref's responses; then four are left of half of them.
+ * The largest KL in nats that rewards can tell of; 0 where they tell of none. With K rewards on a prompt it is ln(K/8) at most: a policy
+ * at a KL of k lives on about e^{−k} of πref's responses, and four are left of half of them. It is less where responses share
+ * the highest reward, which no policy can choose among.
+ *
+ * @param rewards as `optimumOnRewards`
+ * @throws InputError if a reward is not finite
  */
-export function largestKlOfRewards(count: number): number {
-  return Math.max(0, Math.log(count / 8));
+export function largestKlOfRewards(rewards: readonly ArrayLike<number>[]): number {
+  if (rewards.length === 0) return 0;
+  const fewest = rewards.reduce((least, { length }) => Math.min(least, length), Infinity);
+  if (fewest <= 8) return 0;
+  const reached = partsOf(rewards).map((prompts) => mean(prompts.map(({ shares }) => -Math.log(shares.at(-1)!))));
+  // At the very limit β is 0.
+  return Math.min(Math.log(fewest / 8), 0.99 * Math.min(...reached));
+}
+
+function tooFew(asked: string, largest: number): InputError {
+  const limit = largest === 0 ? 'of none' : `up to ${largest.toPrecision(3)} nats`;
+  return new InputError(
+    `${asked} is more than these rewards can tell of: they do ${limit}; ask for less, or give more rewards`,
+  );
+}
+
+/** All rewards of each prompt, and one and the other half of them. */
+function partsOf(rewards: readonly ArrayLike<number>[]): Levels[][] {
+  const prompts = rewards.map((own, prompt) => finite(own, prompt));
+  return [
+    prompts.map(levelsOf),
+    ...[0, 1].map((parity) => prompts.map((own) => levelsOf(own.filter((_, place) => place % 2 === parity)))),
+  ];
 }
 
 type Estimate = Pick<OptimumOnRewards, 'beta' | 'kl' | 'winRate'>;
 
 /** Of the policy on all of these responses, as if there were no others. */
-function estimate(rewards: readonly Float64Array[], strength: Strength): Estimate {
-  const prompts = rewards.map(levelsOf);
-  const spread = prompts.reduce((most, { values }) => Math.max(most, values.at(-1)! - values[0]!), 0);
-  if (spread === 0) throw new InputError('on every prompt all rewards are the same: no policy is better than another');
+function estimate(prompts: readonly Levels[], strength: Strength): Estimate {
   const policyAt = (beta: number) => {
     const shares = prompts.map((levels) => tilted(levels, beta));
     return { shares, kl: mean(shares.map((own, prompt) => relativeEntropy(own, prompts[prompt]!.shares))) };
   };
   if ('beta' in strength) assertBeta(strength.beta);
+  const spread = prompts.reduce((most, { values }) => Math.max(most, values.at(-1)! - values[0]!), 0);
   const { beta, policy } =
     'beta' in strength
       ? { beta: strength.beta, policy: policyAt(strength.beta) }
@@ -117,15 +123,15 @@ interface Levels {
 
 function levelsOf(rewards: Float64Array): Levels {
   const values: number[] = [];
-  const shares: number[] = [];
+  const counts: number[] = [];
   for (const value of rewards.toSorted()) {
     if (values.at(-1) !== value) {
       values.push(value);
-      shares.push(0);
+      counts.push(0);
     }
-    shares[shares.length - 1]! += 1 / rewards.length;
+    counts[counts.length - 1]!++;
   }
-  return { values, shares };
+  return { values, shares: counts.map((count) => count / rewards.length) };
 }
 
 /** π's share of each level on one prompt. */
