@@ -29,10 +29,11 @@ export interface OptimumOnRewards extends AlignedPolicy {
  * @throws InputError if a reward is not finite, or the strength is out of range
  */
 export function optimumOnRewards(rewards: readonly ArrayLike<number>[], strength: Strength): OptimumOnRewards {
-  const largest = largestKlOfRewards(rewards);
+  const parts = partsOf(rewards);
+  const largest = largestKlOf(parts);
   const [asked, least] = 'kl' in strength ? [`a KL of ${strength.kl}`, strength.kl] : [`a β of ${strength.beta}`, 0];
   if (largest === 0 || least > largest) throw tooFew(asked, largest);
-  const [whole, ...halves] = partsOf(rewards).map((part) => estimate(part, strength));
+  const [whole, ...halves] = parts.map((part) => estimate(part, strength));
   if ('beta' in strength && whole!.kl > largest) throw tooFew(`the KL of ${asked}`, largest);
   const corrected = (of: (estimate: Estimate) => number): number => 2 * of(whole!) - mean(halves.map(of));
   const winRate = (procedure: Procedure): number => {
@@ -62,10 +63,14 @@ export function optimumOnRewards(rewards: readonly ArrayLike<number>[], strength
  * @throws InputError if a reward is not finite
  */
 export function largestKlOfRewards(rewards: readonly ArrayLike<number>[]): number {
-  if (rewards.length === 0) return 0;
-  const fewest = rewards.reduce((least, { length }) => Math.min(least, length), Infinity);
-  if (fewest <= 8) return 0;
-  const reached = partsOf(rewards).map((prompts) => mean(prompts.map(({ shares }) => -Math.log(shares.at(-1)!))));
+  return largestKlOf(partsOf(rewards));
+}
+
+function largestKlOf(parts: readonly (readonly Levels[])[]): number {
+  const [whole] = parts;
+  const fewest = whole!.reduce((least, { responses }) => Math.min(least, responses), Infinity);
+  if (whole!.length === 0 || fewest <= 8) return 0;
+  const reached = parts.map((prompts) => mean(prompts.map(({ shares }) => -Math.log(shares.at(-1)!))));
   // At the very limit β is 0.
   return Math.min(Math.log(fewest / 8), 0.99 * Math.min(...reached));
 }
@@ -115,10 +120,11 @@ function finite(rewards: ArrayLike<number>, prompt: number): Float64Array {
   return own;
 }
 
-/** The different rewards of one prompt, in rising order, each with its share of the responses. */
+/** The different rewards of one prompt, in rising order, each with its share of the responses; and how many these are. */
 interface Levels {
   readonly values: readonly number[];
   readonly shares: readonly number[];
+  readonly responses: number;
 }
 
 function levelsOf(rewards: Float64Array): Levels {
@@ -131,7 +137,7 @@ function levelsOf(rewards: Float64Array): Levels {
     }
     counts[counts.length - 1]!++;
   }
-  return { values, shares: counts.map((count) => count / rewards.length) };
+  return { values, shares: counts.map((count) => count / rewards.length), responses: rewards.length };
 }
 
 /** π's share of each level on one prompt. */
