@@ -18,7 +18,7 @@ not see it**: by it no two of these can be told apart at 0.5, \`exp:-5\` is leve
 For one sample, raw and calibrated rewards are level, by 0.0 (−1.2 to 1.3), 0.2 (−0.8 to 1.3) and 0.1 (−0.5 to 0.7), both at efficiencies of 0.73, 0.72 and 0.76 to within 0.01.
 
 **What there was to gain** is known without training (*its optimum*; of the raw reward it is estimated). In best-of-4 the optimum of \`exp:5\` is 5.7, 4.2 and 1.2 points ahead of that of the identity, and 2.8, 3.3 and 2.4
-ahead of that of the raw reward: three points over every other method are out of its reach at 0.5 and 2. The frontier itself leaves 4.4, 5.5 and 3.2 over the better of the two. In worst-of-4 the optimum of \`exp:-5\` is
+ahead of that of the raw reward: between optima there are no three points over the better of the two at 0.5 and 2. The frontier itself leaves 4.4, 5.5 and 3.2 over the better of the two. In worst-of-4 the optimum of \`exp:-5\` is
 15.5, 8.5 and 0.2 points ahead of the raw reward's, 5.8, 1.7 and 0.0 of the identity's, and 1.7, 0.5 and 0.0 of that of \`log\`. For one sample calibration can be worth 1.6, 1.3 and 0.3 points over the raw reward. At 0.5
 and 1 training reached less of each of these leads; at 2, in worst-of-4, it reached more (2.9 and 1.2 points), as no policy has come near its optimum there.`,
   },
@@ -46,7 +46,7 @@ prompt. Where a reward can be hacked it changes much: see below.
 
 What the exact limits allow shrinks where the KL is large. For calibrated rewards without ties, best-of-4: the best transformation is ahead of
 the identity by 7.4, 6.4 and 3.2 points at a KL of 0.5, 1 and 2. Worst-of-4: by 6.2, 1.8 and 0.0 points, and ahead of \`log\` by 2.1, 0.7 and 0.0
-(\`infalign theory\`). A lead of 3 points in worst-of-4 over vBoN is out of reach for any policy.
+(\`infalign theory\`). Over vBoN at its optimum, a lead of 3 points in worst-of-4 is out of reach for any policy.
 
 How efficiency was raised, from about 0.4 for one sample, and what did not raise it, is in
 [decision 13](../decisions/0013-what-a-reward-model-reads.md), [decision 14](../decisions/0014-a-critic-of-its-own.md) and
@@ -128,7 +128,7 @@ depend on that, and neither does the frontier: what is measured here is how far 
 0.82) and 0.82 (0.81 to 0.84), three seeds, everything else the same.
 
 **Worst-of-4**: \`exp:-5\`, which is InfAlign-CTRL for worst-of-N, is ahead of the raw reward by 2.2 points (0.8 to 3.6) at 0.5 and by 1.9 (0.7 to 3.0) at 1, the calibrated reward as it is by 1.9 (0.4 to 3.3) and 0.4 (−0.9 to 1.6).
-Of that, \`exp:-5\` is ahead by 0.3 (−0.9 to 1.6) at 0.5 and by 1.5 (0.1 to 2.9) at 1, where the optima leave 1.7. \`log\`, which is vBoN, cannot be told from \`exp:-5\`, nor could it be at 1, where the optima leave 0.5.
+Of that, \`exp:-5\` is ahead by 0.3 (−0.9 to 1.6) at 0.5 and by 1.5 (0.1 to 2.9) at 1, where the optima leave 1.7. \`log\`, which is vBoN, cannot be told from \`exp:-5\`; the optima leave 1.7 at 0.5 and 0.5 at 1.
 The judge, by its own reward, puts \`exp:-5\` behind the calibrated reward as it is, by 3.9 and 4.9 points: the lowest of four by a proxy that agrees with it so little is not what it would call the lowest.
 
 For one sample and in best-of-4 the raw and the calibrated reward cannot be told apart, whose optima are 0.7 and 0.5 points apart for one sample, and 1.0 and 0.4 in best-of-4. The time above is that of the steps, two at
