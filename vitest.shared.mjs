@@ -11,6 +11,11 @@ export default defineConfig({
     pool: 'forks',
     include: ['src/**/*.test.ts'],
     testTimeout: 60_000,
-    env: { TF_CPP_MIN_LOG_LEVEL: '2', TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' },
+    env: {
+      TF_CPP_MIN_LOG_LEVEL: '2',
+      TF_ENABLE_ONEDNN_OPTS: '1',
+      TF_NUM_INTRAOP_THREADS: '1',
+      TF_NUM_INTEROP_THREADS: '1',
+    },
   },
 });

@@ -19,6 +19,8 @@ export function ourProcess(program, threads, device = 'cpu') {
       TF_NUM_INTRAOP_THREADS: '1',
       TF_NUM_INTEROP_THREADS: String(threads),
       TF_CPP_MIN_LOG_LEVEL: '2',
+      // As loadBackend has it.
+      TF_ENABLE_ONEDNN_OPTS: '1',
     },
   };
 }

@@ -29,6 +29,7 @@ it('the backend is loaded with its threads set', async () => {
   const environment: Record<string, string | undefined> = { INFALIGN_DEVICE: 'cpu' };
   expect((await loadBackend({ threads: 3, environment })).kind).toBe('cpu');
   expect(environment).toMatchObject({ TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '3' });
+  expect(environment).toMatchObject({ TF_ENABLE_ONEDNN_OPTS: '1' });
   // The library for GPUs sees none.
   expect(environment).toMatchObject({ CUDA_VISIBLE_DEVICES: '-1' });
   const tf = await import('@tensorflow/tfjs-node');

@@ -31,10 +31,12 @@ export async function loadBackend({ threads, environment }: BackendOptions): Pro
   return { kind: 'cpu', reason: problem };
 }
 
-/** What TensorFlow and CUDA read from the environment for a device; of a GPU, where nothing else has been said there. */
+/** What TensorFlow and CUDA read from the environment for a device, where nothing else has been said there. */
 function settingsFor({ kind }: Device, environment: BackendOptions['environment']): Record<string, string> {
   const {
     TF_CPP_MIN_LOG_LEVEL = '2',
+    // By default TensorFlow does without oneDNN on processors that lack AVX-512 VNNI: docs/decisions/0025-onednn-on-every-processor.md
+    TF_ENABLE_ONEDNN_OPTS = '1',
     // Several processes share a GPU: each takes memory as it needs it, where by default the first one takes all.
     TF_FORCE_GPU_ALLOW_GROWTH = 'true',
     // Products have 32-bit operands, as on the CPU: a GPU cuts them to 19 bits by default.
@@ -43,7 +45,7 @@ function settingsFor({ kind }: Device, environment: BackendOptions['environment'
     TF_DETERMINISTIC_OPS = '1',
   } = environment;
   // The library for GPUs takes any that it sees.
-  if (kind === 'cpu') return { TF_CPP_MIN_LOG_LEVEL, CUDA_VISIBLE_DEVICES: '-1' };
+  if (kind === 'cpu') return { TF_CPP_MIN_LOG_LEVEL, TF_ENABLE_ONEDNN_OPTS, CUDA_VISIBLE_DEVICES: '-1' };
   return { TF_CPP_MIN_LOG_LEVEL, TF_FORCE_GPU_ALLOW_GROWTH, NVIDIA_TF32_OVERRIDE, TF_DETERMINISTIC_OPS };
 }
 

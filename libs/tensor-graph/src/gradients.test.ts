@@ -162,6 +162,18 @@ const cases: Readonly<Record<string, Case>> = {
           eager: (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, transposeA, transposeB),
         },
       ],
+      [
+        `batched matrix product of few rows${transposeA ? ', first transposed' : ''}${transposeB ? ', second transposed' : ''}`,
+        {
+          shapes: [
+            transposeA ? ['batch', 2, 3, 'time'] : ['batch', 2, 'time', 3],
+            transposeB ? ['batch', 2, 4, 3] : ['batch', 2, 3, 4],
+          ],
+          graph: (a: GraphTensor, b: GraphTensor) =>
+            matMul(a, b, { transposeA: transposeA!, transposeB: transposeB!, fewRows: true }),
+          eager: (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, transposeA, transposeB),
+        },
+      ],
     ]),
   ),
   reshape: {

@@ -72,6 +72,7 @@ const rules: Readonly<Record<string, (step: Step) => Gradients>> = {
 
   MatMul: (step) => matMulGradients(step, 'transpose_a', 'transpose_b'),
   BatchMatMulV2: (step) => matMulGradients(step, 'adj_x', 'adj_y'),
+  BatchMatMulV3: (step) => matMulGradients(step, 'adj_x', 'adj_y'),
 
   Reshape: ({ a, dy }) => [reshape(dy, a.shape), undefined],
   Transpose: ({ dy, node }) => [transpose(dy, inverse(permutationOf(node))), undefined],

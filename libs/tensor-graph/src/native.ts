@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import type { DataType, Elements } from './graph.js';
@@ -69,6 +70,20 @@ export function concurrency(): number {
   // eslint-disable-next-line no-restricted-properties -- TensorFlow itself reads it here, and tells nobody.
   const threads = Number(process.env.TF_NUM_INTEROP_THREADS);
   return threads >= 1 ? threads : availableParallelism();
+}
+
+let hasAvx512: boolean | undefined;
+
+/**
+ * Whether products of few rows are to be given to oneDNN, as others are: with AVX-512 it has kernels for them, and so have GPUs'
+ * libraries; with less it prepares a kernel for large products, anew for every choice of sizes.
+ */
+export function hasKernelsForFewRows(): boolean {
+  if (nativeBinding().isUsingGpuDevice()) return true;
+  // What systems without this file run has no oneDNN: there both are the same.
+  const described = '/proc/cpuinfo';
+  hasAvx512 ??= !existsSync(described) || readFileSync(described, 'utf8').includes('avx512f');
+  return hasAvx512;
 }
 
 const numbers: Readonly<Record<DataType, number>> = { float32: 1, int32: 3, bool: 10 };

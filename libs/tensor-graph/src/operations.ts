@@ -7,6 +7,7 @@ import {
   type Graph,
   type GraphTensor,
 } from './graph.js';
+import { hasKernelsForFewRows } from './native.js';
 import { axisOf, broadcast, equalShapes, product, shown, ShapeError, type Dimension, type Shape } from './shape.js';
 
 /** A tensor of the graph, or a number that becomes a constant. */
@@ -143,12 +144,18 @@ export function stopGradient(x: GraphTensor): GraphTensor {
  *
  * @param a shape [..., m, k], or [..., k, m] if transposed
  * @param b shape [..., k, n], or [..., n, k] if transposed
+ * @param options fewRows: whether m is so small, in many batches, that most of the time goes into reading b, and sizes change from
+ *   call to call: on processors for which oneDNN has no kernels for that, TensorFlow's own is taken. Results differ in the last bits
  * @returns shape [..., m, n]
  */
 export function matMul(
   a: GraphTensor,
   b: GraphTensor,
-  { transposeA = false, transposeB = false }: { readonly transposeA?: boolean; readonly transposeB?: boolean } = {},
+  {
+    transposeA = false,
+    transposeB = false,
+    fewRows = false,
+  }: { readonly transposeA?: boolean; readonly transposeB?: boolean; readonly fewRows?: boolean } = {},
 ): GraphTensor {
   demandType('matMul', a, 'float32');
   demandType('matMul', b, 'float32');
@@ -163,23 +170,14 @@ export function matMul(
   const [inner, n] = transposeB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!];
   if (k !== inner) fail();
   const T = typeAttribute('float32');
-  return batch.length === 0
-    ? one(
-        a.graph,
-        'MatMul',
-        [a, b],
-        { T, transpose_a: booleanAttribute(transposeA), transpose_b: booleanAttribute(transposeB) },
-        'float32',
-        [m, n],
-      )
-    : one(
-        a.graph,
-        'BatchMatMulV2',
-        [a, b],
-        { T, adj_x: booleanAttribute(transposeA), adj_y: booleanAttribute(transposeB) },
-        'float32',
-        [...batch, m, n],
-      );
+  const [first, second] = [booleanAttribute(transposeA), booleanAttribute(transposeB)];
+  if (batch.length === 0) {
+    return one(a.graph, 'MatMul', [a, b], { T, transpose_a: first, transpose_b: second }, 'float32', [m, n]);
+  }
+  // TensorFlow gives the second version to oneDNN, and keeps the third.
+  const [operation, types] =
+    fewRows && !hasKernelsForFewRows() ? ['BatchMatMulV3', { Ta: T, Tb: T, Tout: T }] : ['BatchMatMulV2', { T }];
+  return one(a.graph, operation, [a, b], { ...types, adj_x: first, adj_y: second }, 'float32', [...batch, m, n]);
 }
 
 /**

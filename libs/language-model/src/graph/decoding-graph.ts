@@ -211,11 +211,14 @@ export function stepFunction(
       const query = reshape(multiply(unscaled!, scale), [rowHeads, width]);
       const responseKeys = responseCache(cacheNames('response', index).keys, key!);
       const responseValues = responseCache(cacheNames('response', index).values, values);
-      const scores = matMul(reshape(query, ['rows', keyValueHeads, perKey, width]), responseKeys, { transposeB: true });
+      const scores = matMul(reshape(query, ['rows', keyValueHeads, perKey, width]), responseKeys, {
+        transposeB: true,
+        fewRows: true,
+      });
       const masked = reshape(add(reshape(scores, ['rows', heads, 'capacity']), responseMask), [rowHeads, 'capacity']);
       const fromResponse = (probabilities: GraphTensor): GraphTensor => {
         const byRow = reshape(probabilities, ['rows', keyValueHeads, perKey, 'capacity']);
-        return reshape(matMul(byRow, responseValues), [rowHeads, width]);
+        return reshape(matMul(byRow, responseValues, { fewRows: true }), [rowHeads, width]);
       };
       if (!overPrompts) return fromResponse(softmax(masked));
       // One softmax over both.
