@@ -12,6 +12,12 @@ several times as fast. \`--help\` has the shapes.
 Our side computes two halves of the batch at the same time, a thread each ([decision 11](decisions/0011-threads-compute-parts-of-a-batch.md)). Where the
 rest goes is below, under “Where the time goes”.`,
   },
+  'model-avx2': {
+    command: 'bench:model -- --cases small,medium',
+    title: 'Training and sampling beside PyTorch without AVX-512',
+    text: `The same on a processor with AVX2, where TensorFlow computes with oneDNN because it is asked to
+([decision 25](decisions/0025-onednn-on-every-processor.md)).`,
+  },
   'model-gpu': {
     command: 'bench:model -- --device gpu --cases small,medium',
     title: 'Training and sampling beside PyTorch on a GPU',

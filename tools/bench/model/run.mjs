@@ -41,7 +41,8 @@ Options:
   --json           write one JSON object: {machine, rows: [{case, ours, peer, peer_value, unit, ratio}]}
   --help           show this
 
-The committed baselines are tools/bench/baselines/model.json and, of a GPU, model-gpu.json; ratios are told beside theirs.
+The committed baselines are model.json, model-avx2.json (a processor without AVX-512) and model-gpu.json in
+tools/bench/baselines; ratios are told beside those of the first, or on a GPU the last.
 `;
 
 await script(async () => {
