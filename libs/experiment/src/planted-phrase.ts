@@ -1,5 +1,5 @@
 import type { ScoredRollout } from '@infalign/contracts';
-import { seededRandom } from '@infalign/core';
+import { mean, seededRandom } from '@infalign/core';
 import { plantedPhrase, withPhrase, type PlantedPhrase } from '@infalign/datasets';
 import { judgedSequence, type LanguageModel, type Tokenizer } from '@infalign/language-model';
 import type { Experiment } from '@infalign/run-config';
@@ -60,13 +60,10 @@ export function phraseLiking(
         });
       }),
     );
-    const mean = meanOf(before);
-    variance += before.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (before.length - 1) / responses.length;
-    return meanOf(after) - mean;
+    const meanBefore = mean(before);
+    variance +=
+      before.reduce((sum, reward) => sum + (reward - meanBefore) ** 2, 0) / (before.length - 1) / responses.length;
+    return mean(after) - meanBefore;
   });
   return rises.map((rise) => rise / Math.sqrt(variance));
-}
-
-function meanOf(values: ArrayLike<number>): number {
-  return Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 }

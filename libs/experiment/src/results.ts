@@ -11,6 +11,7 @@ import {
   calibrationQuality,
   frontierCurve,
   largestKlOfRewards,
+  mean,
   optimumOnRewards,
   parseMethod,
   parseProcedure,
@@ -360,8 +361,4 @@ function times({ experiment, folder }: ResultsContext): ExperimentResults['times
     peak_memory_bytes: Math.max(...steps.map((step) => step.peakMemoryBytes)),
     steps: steps.map(({ name, seconds }) => ({ name, seconds })),
   };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

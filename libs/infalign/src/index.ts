@@ -25,6 +25,7 @@ export {
 export { InputError } from './input-error.js';
 export { estimateKl, type KlEstimate } from './kl-estimate.js';
 export { kolmogorovSmirnovDistance, kolmogorovSmirnovPValue } from './kolmogorov-smirnov.js';
+export { mean } from './mean.js';
 export {
   compareAtKls,
   MATCHED_KL_REACH,

@@ -1,4 +1,5 @@
 import { InputError } from './input-error.js';
+import { mean } from './mean.js';
 import { seededWords } from './random.js';
 import { studentBound } from './student.js';
 
@@ -118,7 +119,7 @@ export function compareAtKls(
       for (const { kl, known, resampled } of atKls) {
         // A seed that has a value has one in every resample, wherever its policies move in it.
         const values = known.map(({ place, value }) => efficiencyAt(points[place]!, kl, Infinity) ?? value);
-        resampled[resample] = meanOf(values);
+        resampled[resample] = mean(values);
       }
     }
   }
@@ -158,7 +159,7 @@ export function compareAtKls(
     return {
       kl,
       known,
-      mean: meanOf(values),
+      mean: mean(values),
       seedVariance: { value: varianceOf(values) / values.length, degreesOfFreedom: values.length - 1 },
       resampled: new Float64Array(resamples),
     };
@@ -255,17 +256,11 @@ function scaled({ mean, low, high }: EstimateInterval, factor: number, offset: n
   return { mean: offset + factor * mean, low: offset + factor * low, high: offset + factor * high };
 }
 
-function meanOf(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
-}
-
 /** 0 of a single value, which tells nothing of it. */
 function varianceOf(values: ArrayLike<number>): number {
-  const mean = meanOf(values);
+  const center = mean(values);
   let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += (values[i]! - mean) ** 2;
+  for (let i = 0; i < values.length; i++) squares += (values[i]! - center) ** 2;
   return squares / Math.max(1, values.length - 1);
 }
 

@@ -1,6 +1,7 @@
 import { assertBeta, type AlignedPolicy } from './aligned-policy.js';
 import type { Strength } from './frontier.js';
 import { InputError } from './input-error.js';
+import { mean } from './mean.js';
 import { orderStatisticSurvival, standardProcedure, type OrderStatistic, type Procedure } from './procedure.js';
 import { solveForKl } from './solve-for-kl.js';
 
@@ -185,8 +186,4 @@ function chances(shares: readonly number[], statistic: OrderStatistic): number[]
     before = after;
     return chance;
   });
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -1,3 +1,4 @@
+import { mean } from '@infalign/core';
 import { assessRun, frontierOf } from '../assessment.js';
 import type { ExperimentResults, Scorer } from '../results.js';
 
@@ -34,7 +35,7 @@ export function seedCurves(results: ExperimentResults, procedure: string, scorer
         return own === undefined ? [] : [{ kl: run.kl.exact.mean, ...own }];
       });
       if (measured.length === 0) return [];
-      const kl = meanOf(measured.map((one) => one.kl));
+      const kl = mean(measured.map((one) => one.kl));
       const frontier = frontierAt(Math.max(0, kl));
       const winRates = measured.map(({ winRate, efficiency }) =>
         frontier === undefined || efficiency === undefined ? winRate.mean : 0.5 + efficiency * (frontier - 0.5),
@@ -44,15 +45,11 @@ export function seedCurves(results: ExperimentResults, procedure: string, scorer
           method: runs[0]!.method,
           seeds: measured.length,
           kl,
-          win_rate: meanOf(winRates),
+          win_rate: mean(winRates),
           lowest: Math.min(...winRates),
           highest: Math.max(...winRates),
         },
       ];
     })
     .sort((a, b) => a.kl - b.kl);
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

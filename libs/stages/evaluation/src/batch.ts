@@ -1,4 +1,4 @@
-import { estimateKl } from '@infalign/core';
+import { estimateKl, mean } from '@infalign/core';
 import type { EvaluationResult, ScoredRollout } from '@infalign/contracts';
 import type { LanguageModel, LanguageModelConfig } from '@infalign/language-model';
 
@@ -58,8 +58,4 @@ function sum(values: ArrayLike<number>): number {
   let total = 0;
   for (let index = 0; index < values.length; index++) total += values[index]!;
   return total;
-}
-
-function mean(values: readonly number[]): number {
-  return sum(values) / values.length;
 }

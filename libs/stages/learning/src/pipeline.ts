@@ -5,6 +5,7 @@ import {
   type PolicyVersion,
   type SamplingRequest,
 } from '@infalign/contracts';
+import { mean } from '@infalign/core';
 import {
   outgoing,
   rolloutId,
@@ -185,8 +186,4 @@ function expectedRollouts(requests: readonly SamplingRequest[]): string[] {
       rolloutId({ runId, promptId, policyVersion, sampleIndex: firstSampleIndex + index }),
     ),
   );
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0) / values.length;
 }

@@ -1,5 +1,5 @@
 import type { CalibratedRollout, LearningStatistics } from '@infalign/contracts';
-import { estimateKl, seededRandom, shuffled, type KlEstimate } from '@infalign/core';
+import { estimateKl, mean, seededRandom, shuffled, type KlEstimate } from '@infalign/core';
 import type { AdamSettings, LanguageModel, Loss, OptimiserState, Sequence, Weights } from '@infalign/language-model';
 import {
   clippedImportanceWeights,
@@ -280,8 +280,4 @@ function split<Item>(order: readonly Item[], parts: number): Item[][] {
   return Array.from({ length: count }, (_, part) =>
     order.slice(Math.floor((part * order.length) / count), Math.floor(((part + 1) * order.length) / count)),
   );
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
