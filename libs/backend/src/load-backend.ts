@@ -31,7 +31,7 @@ export async function loadBackend({ threads, environment }: BackendOptions): Pro
   return { kind: 'cpu', reason: problem };
 }
 
-/** What TensorFlow and CUDA read from the environment for a device, where nothing else has been said there. */
+/** What TensorFlow and CUDA read from the environment for a device, where nothing else has been said there; the CPU sees no GPU in any case. */
 function settingsFor({ kind }: Device, environment: BackendOptions['environment']): Record<string, string> {
   const {
     TF_CPP_MIN_LOG_LEVEL = '2',

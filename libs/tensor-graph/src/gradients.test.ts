@@ -142,7 +142,7 @@ const cases: Readonly<Record<string, Case>> = {
       [true, false],
       [false, true],
       [true, true],
-    ].flatMap(([transposeA, transposeB]) => [
+    ].flatMap(([transposeA, transposeB]): [string, Case][] => [
       [
         `matrix product${transposeA ? ', first transposed' : ''}${transposeB ? ', second transposed' : ''}`,
         {
@@ -151,29 +151,18 @@ const cases: Readonly<Record<string, Case>> = {
           eager: (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, transposeA, transposeB),
         },
       ],
-      [
-        `batched matrix product${transposeA ? ', first transposed' : ''}${transposeB ? ', second transposed' : ''}`,
-        {
-          shapes: [
-            transposeA ? ['batch', 2, 3, 'time'] : ['batch', 2, 'time', 3],
-            transposeB ? ['batch', 2, 4, 3] : ['batch', 2, 3, 4],
-          ],
-          graph: (a: GraphTensor, b: GraphTensor) => matMul(a, b, { transposeA: transposeA!, transposeB: transposeB! }),
-          eager: (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, transposeA, transposeB),
-        },
-      ],
-      [
-        `batched matrix product of few rows${transposeA ? ', first transposed' : ''}${transposeB ? ', second transposed' : ''}`,
+      ...[false, true].map((fewRows): [string, Case] => [
+        `batched matrix product${fewRows ? ' of few rows' : ''}${transposeA ? ', first transposed' : ''}${transposeB ? ', second transposed' : ''}`,
         {
           shapes: [
             transposeA ? ['batch', 2, 3, 'time'] : ['batch', 2, 'time', 3],
             transposeB ? ['batch', 2, 4, 3] : ['batch', 2, 3, 4],
           ],
           graph: (a: GraphTensor, b: GraphTensor) =>
-            matMul(a, b, { transposeA: transposeA!, transposeB: transposeB!, fewRows: true }),
+            matMul(a, b, { transposeA: transposeA!, transposeB: transposeB!, fewRows }),
           eager: (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, transposeA, transposeB),
         },
-      ],
+      ]),
     ]),
   ),
   reshape: {
