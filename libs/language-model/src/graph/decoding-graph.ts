@@ -12,6 +12,7 @@ import {
   matMul,
   multiply,
   product,
+  projected,
   range,
   reshape,
   select,
@@ -25,7 +26,6 @@ import {
 } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import { weightInputs, type StackedWeight } from './layout.js';
-import { featuresFirst } from './orientation.js';
 import { drawnTokens } from './token-draw.js';
 import {
   finalNorm,
@@ -93,11 +93,10 @@ export function prefillFunction(
       ]);
     };
     // After the last keys and values only the last tokens matter.
-    const options = index === config.layers - 1 ? { kept: (x: GraphTensor) => gather(x, last) } : {};
-    x = layer(config, weight, index, x, rotations, attend, options);
+    const kept = index === config.layers - 1 ? (features: GraphTensor) => gather(features, last) : undefined;
+    x = layer(config, weight, index, x, rotations, attend, kept);
   }
-  const hidden = featuresFirst.from(finalNorm(config, weight, x));
-  const probabilities = nextToken(config, weight, hidden, temperature);
+  const probabilities = nextToken(config, weight, x, temperature);
   return compile(graph, { probabilities: after(probabilities, written) });
 }
 
@@ -200,7 +199,7 @@ export function stepFunction(
     return firstRows(reshape(writePositions(cache, places, x), cache.shape), 'rows');
   };
 
-  let x = featuresFirst.from(gather(weight('model.embed_tokens.weight'), tokens));
+  let x = gather(weight('model.embed_tokens.weight'), tokens);
   for (let index = 0; index < config.layers; index++) {
     const attend = (queriesAndKeys: GraphTensor, values: GraphTensor): GraphTensor => {
       const [unscaled, key] = split(
@@ -227,9 +226,9 @@ export function stepFunction(
       const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
       return add(prompts.output(ofPrompt!), fromResponse(ofResponse!));
     };
-    x = layer(config, weight, index, x, rotations, attend, { orientation: featuresFirst });
+    x = layer(config, weight, index, x, rotations, attend);
   }
-  const probabilities = nextToken(config, weight, finalNorm(config, weight, x, featuresFirst), temperature);
+  const probabilities = nextToken(config, weight, x, temperature);
   const uniforms = (name: string): GraphTensor => graph.input(name, 'float32', ['rows']);
   return compile(graph, {
     probabilities,
@@ -314,15 +313,12 @@ export function growFunction(config: LanguageModelConfig): GraphFunction<'done'>
   return compile(graph, { done: after(graph.scalar(0), grown) });
 }
 
-/** @param hidden after the final norm, features first @returns shape [n, vocabulary] */
+/** @param x the residual stream, shape [n, d] @returns probabilities, shape [n, vocabulary] */
 function nextToken(
   config: LanguageModelConfig,
   weight: WeightInput,
-  hidden: GraphTensor,
+  x: GraphTensor,
   temperature: GraphTensor,
 ): GraphTensor {
-  const logits = outputProjections(config, weight, divide(hidden, temperature), featuresFirst)
-    .map((part) => featuresFirst.linear(part.x, part.weight))
-    .reduce(add);
-  return softmax(featuresFirst.to(logits));
+  return softmax(projected(outputProjections(config, weight, divide(finalNorm(config, weight, x), temperature))));
 }

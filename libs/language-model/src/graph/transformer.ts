@@ -21,8 +21,7 @@ import {
   type Projection,
 } from '@infalign/tensor-graph';
 import { adapterScale, hasAdapter, headSize, type LanguageModelConfig } from '../definition.js';
-import { rotate, swiglu } from './operations.js';
-import { tokensFirst, type Orientation } from './orientation.js';
+import { rmsNorm, rotate, swiglu } from './operations.js';
 
 /** Gives the input of a graph that is a weight, by the name of its stack. */
 export type WeightInput = (name: string) => GraphTensor;
@@ -48,20 +47,13 @@ export function rotationsAt(config: LanguageModelConfig, tables: Rotations, posi
   return { cos: gather(tables.cos, rows), sin: gather(tables.sin, rows) };
 }
 
-/** How a layer is computed. */
-export interface LayerOptions {
-  /** How the residual stream lies in memory; tokens first by default. */
-  readonly orientation?: Orientation;
-  /** Of features of all tokens, those of the tokens that are wanted after attention, for what follows it; all by default. */
-  readonly kept?: (features: GraphTensor) => GraphTensor;
-}
-
 /**
  * One layer: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
  *
- * @param x the residual stream, in the given orientation
+ * @param x the residual stream, shape [n, d]
  * @param attend from rotated queries and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
  *   heads' outputs, rows [n·heads, e]
+ * @param kept of features of all tokens, those of the tokens that are wanted after attention, for what follows it; all by default
  * @returns the residual stream of the tokens that are kept
  */
 export function layer(
@@ -71,51 +63,53 @@ export function layer(
   x: GraphTensor,
   rotations: Rotations,
   attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
-  { orientation = tokensFirst, kept = (tokens) => tokens }: LayerOptions = {},
+  kept: (features: GraphTensor) => GraphTensor = (features) => features,
 ): GraphTensor {
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
-  const { norm, from, to } = orientation;
-  const n = orientation.tokens(x);
+  const [n] = x.shape as readonly [Dimension, number];
   const width = headSize(config);
   const prefix = `model.layers.${index}`;
   const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
-  const multiplied = (input: GraphTensor, name: string): GraphTensor => orientation.linear(input, of(name));
+  const multiplied = (input: GraphTensor, name: string): GraphTensor => matMul(input, of(name));
   const adapted = (input: GraphTensor, name: string): GraphTensor => {
-    const part = adapterProjection(config, weight, `${prefix}.${name}`, input, orientation);
-    return orientation.linear(part.x, part.weight);
+    const part = adapterProjection(config, weight, `${prefix}.${name}`, input);
+    return matMul(part.x, part.weight);
   };
   const linear = (input: GraphTensor, name: string): GraphTensor => {
     const output = multiplied(input, name);
     return hasAdapter(config, name) ? add(output, adapted(input, name)) : output;
   };
-  const rows = (input: GraphTensor, count: number): GraphTensor => reshape(to(input), [product(n, count), width]);
+  const rows = (input: GraphTensor, count: number): GraphTensor => reshape(input, [product(n, count), width]);
 
-  const normalised = norm(x, of('input_layernorm'), rmsNormEpsilon);
+  const normalised = rmsNorm(x, of('input_layernorm'), rmsNormEpsilon);
   let projected = multiplied(normalised, 'self_attn.qk_proj');
   const parts = { 'self_attn.q_proj': heads, 'self_attn.k_proj': keyValueHeads };
   if (Object.keys(parts).some((name) => hasAdapter(config, name))) {
     const outputs = Object.entries(parts).map(([name, count]) =>
-      hasAdapter(config, name) ? adapted(normalised, name) : fill(x.graph, orientation.shape(n, count * width), 0),
+      hasAdapter(config, name) ? adapted(normalised, name) : fill(x.graph, [n, count * width], 0),
     );
-    projected = add(projected, orientation.join(outputs));
+    projected = add(projected, concatenate(outputs, 1));
   }
   const queriesAndKeys = rows(projected, heads + keyValueHeads);
   const values = rows(linear(normalised, 'self_attn.v_proj'), keyValueHeads);
   const attended = attend(rotate(queriesAndKeys, rotations.cos, rotations.sin), values);
-  const middle = add(kept(x), linear(kept(from(reshape(attended, [n, hiddenSize]))), 'self_attn.o_proj'));
-  const again = norm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
+  const middle = add(kept(x), linear(kept(reshape(attended, [n, hiddenSize])), 'self_attn.o_proj'));
+  const again = rmsNorm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
   return add(middle, linear(swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')), 'mlp.down_proj'));
 }
 
-/** What an adapter adds, `x'·Bᵀ` with `x' = (α/r)·(x·Aᵀ)`. */
+/**
+ * What an adapter adds, a product of `x' = (α/r)·(x·Aᵀ)` with B.
+ *
+ * @returns x' and B as it is held: of the output projection [vocabulary, r], of other linear layers [r, output]
+ */
 function adapterProjection(
   config: LanguageModelConfig,
   weight: WeightInput,
   module: string,
   x: GraphTensor,
-  { linear }: Orientation,
 ): Projection {
-  const reduced = linear(x, weight(`${module}.lora_A.weight`));
+  const reduced = matMul(x, weight(`${module}.lora_A.weight`));
   return { x: multiply(reduced, adapterScale(config)), weight: weight(`${module}.lora_B.weight`) };
 }
 
@@ -248,28 +242,20 @@ function causalMask(graph: Graph, time: Dimension): GraphTensor {
 }
 
 /** The final norm. */
-export function finalNorm(
-  config: LanguageModelConfig,
-  weight: WeightInput,
-  x: GraphTensor,
-  { norm }: Orientation = tokensFirst,
-): GraphTensor {
-  return norm(x, weight('model.norm.weight'), config.rmsNormEpsilon);
+export function finalNorm(config: LanguageModelConfig, weight: WeightInput, x: GraphTensor): GraphTensor {
+  return rmsNorm(x, weight('model.norm.weight'), config.rmsNormEpsilon);
 }
 
 /**
  * The output projection, of which logits are the sum: an adapter is a part of its own.
  *
- * @param hidden after the final norm, in the given orientation
+ * @param hidden after the final norm, shape [n, d]
  */
 export function outputProjections(
   config: LanguageModelConfig,
   weight: WeightInput,
   hidden: GraphTensor,
-  orientation: Orientation = tokensFirst,
 ): readonly Projection[] {
   const own = { x: hidden, weight: weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight') };
-  return hasAdapter(config, 'lm_head')
-    ? [own, adapterProjection(config, weight, 'lm_head', hidden, orientation)]
-    : [own];
+  return hasAdapter(config, 'lm_head') ? [own, adapterProjection(config, weight, 'lm_head', hidden)] : [own];
 }
