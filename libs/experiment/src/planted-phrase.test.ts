@@ -38,7 +38,7 @@ prompts: { tokens: 8, train: 8, calibration: 2, evaluation: 16 }
 tokenizer: { vocabulary: 400 }
 model: { hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, key_value_heads: 1, context: 32,
   training: { steps: 200, ${training} } }
-reward_model: { pairs: 480, held_out_pairs: 20, batch: 8, epochs: 4, learning_rate: 3e-3${plant} }
+reward_model: { pairs: 480, held_out_pairs: 20, batch: 8, epochs: 8, learning_rate: 1e-3${plant} }
 judge: { pairs: 320, held_out_pairs: 20, batch: 8, epochs: 2, learning_rate: 3e-3,
   model: { hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, key_value_heads: 1, context: 32,
     training: { steps: 60, ${training} } } }
