@@ -23,6 +23,7 @@ import {
   type Dimension,
   type GraphFunction,
   type GraphTensor,
+  type Projection,
 } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import { weightInputs, type StackedWeight } from './layout.js';
@@ -36,6 +37,12 @@ import {
   rotationsAt,
   type WeightInput,
 } from './transformer.js';
+
+/** How a step is computed. */
+export interface StepKind {
+  readonly shared: boolean;
+  readonly cut: number;
+}
 
 /** What a step gives of every row. */
 export type StepOutput = 'probabilities' | 'tokens' | 'logProbs';
@@ -93,10 +100,10 @@ export function prefillFunction(
       ]);
     };
     // After the last keys and values only the last tokens matter.
-    const kept = index === config.layers - 1 ? (features: GraphTensor) => gather(features, last) : undefined;
-    x = layer(config, weight, index, x, rotations, attend, kept);
+    const options = index === config.layers - 1 ? { kept: (features: GraphTensor) => gather(features, last) } : {};
+    x = layer(config, weight, index, x, rotations, attend, options);
   }
-  const probabilities = nextToken(config, weight, x, temperature);
+  const probabilities = softmax(projected(nextToken(config, weight, x, temperature)));
   return compile(graph, { probabilities: after(probabilities, written) });
 }
 
@@ -161,6 +168,7 @@ function writePositions(cache: GraphTensor, places: GraphTensor, x: GraphTensor)
  * [groups, 1, promptTime]; `samples`.
  *
  * @param shared whether rows share prompts; else a row's cache holds its prompt too
+ * @param cut into how many parts products with weights are cut, which can be computed at the same time
  *
  * @returns `probabilities` of the next token, [rows, vocabulary]; and next `tokens` and their `logProbs`, [rows] each, which are drawn
  *   by the inputs `blockUniforms` and `tokenUniforms`, [rows] each
@@ -168,7 +176,7 @@ function writePositions(cache: GraphTensor, places: GraphTensor, x: GraphTensor)
 export function stepFunction(
   config: LanguageModelConfig,
   stacks: readonly StackedWeight[],
-  { shared }: { readonly shared: boolean },
+  { shared, cut }: StepKind,
 ): GraphFunction<StepOutput> {
   const graph = new Graph();
   const weight = weightInputs(graph, stacks);
@@ -226,9 +234,10 @@ export function stepFunction(
       const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
       return add(prompts.output(ofPrompt!), fromResponse(ofResponse!));
     };
-    x = layer(config, weight, index, x, rotations, attend);
+    x = layer(config, weight, index, x, rotations, attend, cut === 1 ? {} : { multiplied: cutByInputs(cut) });
   }
-  const probabilities = nextToken(config, weight, x, temperature);
+  const projections = nextToken(config, weight, x, temperature);
+  const probabilities = softmax(cut === 1 ? projected(projections) : cutByOutputs(projections, cut));
   const uniforms = (name: string): GraphTensor => graph.input(name, 'float32', ['rows']);
   return compile(graph, {
     probabilities,
@@ -313,12 +322,40 @@ export function growFunction(config: LanguageModelConfig): GraphFunction<'done'>
   return compile(graph, { done: after(graph.scalar(0), grown) });
 }
 
-/** @param x the residual stream, shape [n, d] @returns probabilities, shape [n, vocabulary] */
+/** The output projection after a residual stream of shape [n, d], divided by the temperature. */
 function nextToken(
   config: LanguageModelConfig,
   weight: WeightInput,
   x: GraphTensor,
   temperature: GraphTensor,
-): GraphTensor {
-  return softmax(projected(outputProjections(config, weight, divide(finalNorm(config, weight, x), temperature))));
+): readonly Projection[] {
+  return outputProjections(config, weight, divide(finalNorm(config, weight, x), temperature));
+}
+
+/** Products `x·V` as sums over parts of the inputs. Rows of V are cut without copying them. */
+function cutByInputs(parts: number): (x: GraphTensor, weight: GraphTensor) => GraphTensor {
+  return (x, weight) => {
+    const sizes = partSizes(weight.shape[0] as number, parts);
+    const rows = split(weight, sizes, 0);
+    return split(x, sizes, 1)
+      .map((part, index) => matMul(part, rows[index]!))
+      .reduce(add);
+  };
+}
+
+/** What `projected` gives, computed in parts of the vocabulary. */
+function cutByOutputs(projections: readonly Projection[], parts: number): GraphTensor {
+  const sizes = partSizes(projections[0]!.weight.shape[0] as number, parts);
+  const weights = projections.map(({ weight }) => split(weight, sizes, 0));
+  const logits = sizes.map((_, part) =>
+    projected(projections.map(({ x }, index) => ({ x, weight: weights[index]![part]! }))),
+  );
+  return concatenate(logits, 1);
+}
+
+/** Cuts a size into parts of about the same size: as many as there are to be, but no empty ones. */
+function partSizes(size: number, parts: number): number[] {
+  const count = Math.min(size, parts);
+  const upTo = (part: number): number => Math.ceil((part * size) / count);
+  return Array.from({ length: count }, (_, part) => upTo(part + 1) - upTo(part));
 }

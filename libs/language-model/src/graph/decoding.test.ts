@@ -18,12 +18,21 @@ const config: LanguageModelConfig = {
   tieWordEmbeddings: false,
   eosTokenId: 0,
 };
-const weights: Weights = new Map(
-  [...initialWeights(config, ['language-model'], 1)].map(([name, { shape, data }]) => {
-    const random = seededRandom('weights', name);
-    return [name, { shape, data: data.map((value) => value + 0.3 * random.normal()) }];
-  }),
-);
+const adapted: LanguageModelConfig = {
+  ...config,
+  tieWordEmbeddings: true,
+  adapters: { rank: 3, alpha: 6, targets: ['k_proj', 'o_proj', 'down_proj', 'lm_head'] },
+};
+
+function weightsOf(model: LanguageModelConfig): Weights {
+  return new Map(
+    [...initialWeights(model, ['language-model'], 1)].map(([name, { shape, data }]) => {
+      const random = seededRandom('weights', name);
+      return [name, { shape, data: data.map((value) => value + 0.3 * random.normal()) }];
+    }),
+  );
+}
+
 const settings = { temperature: 1, topK: 0, topP: 1, maxResponseTokens: 100 };
 
 /** @param samples of each of four prompts */
@@ -35,9 +44,16 @@ function requestsFor(samples: number, seed: string): SampleRequest[] {
 }
 
 describe('responses longer than what rows have room for at first', () => {
-  it.each([1, 5])('are what a full forward pass says, and the same in a later call, %i to a prompt', (samples) => {
+  it.each([
+    { samples: 1, how: 'by a thread each', model: config, largeWeights: Infinity },
+    { samples: 5, how: 'by a thread each', model: config, largeWeights: Infinity },
+    { samples: 1, how: 'by threads that share products', model: config, largeWeights: 0 },
+    { samples: 5, how: 'by threads that share products', model: config, largeWeights: 0 },
+    { samples: 5, how: 'by threads that share products, with adapters', model: adapted, largeWeights: 0 },
+  ])('are what a full forward pass says, and the same in a later call, $samples to a prompt, $how', (each) => {
+    const { samples, model, largeWeights } = each;
     const [first, second] = [requestsFor(samples, 'first'), requestsFor(samples, 'second')];
-    const [used, fresh] = [0, 1].map(() => createGraphModel(config, weights, { lanes: 2 }));
+    const [used, fresh] = [0, 1].map(() => createGraphModel(model, weightsOf(model), { lanes: 2, largeWeights }));
     try {
       const before = used!.sample(first, settings);
       const responses = used!.sample(second, settings);

@@ -6,7 +6,7 @@ import { changesProbabilities, checkSampling, drawToken, undrawable } from '../t
 import { createCaches, growCaches, sameSizes, type Caches, type CacheSizes } from './decoding-caches.js';
 import type { StepOutput } from './decoding-graph.js';
 import type { GraphModelState } from './graph-model.js';
-import { ran, sideBySide, type Lane, type RunOptions } from './lanes.js';
+import { ran, ranTogether, sideBySide, turnsOf, type Lane, type RunOptions } from './lanes.js';
 import { checkPrompts, promptKey } from '../token-sequences.js';
 import { mostUniform } from './token-draw.js';
 
@@ -26,6 +26,10 @@ const refillShare = 0.25;
 const prefillTokens = 4096;
 /** Positions of the responses' caches to begin with; they double. */
 const firstCapacity = 32;
+
+/** Threads that share the products of a step at most, and responses for each of them up to which they do. */
+const mostCut = 2;
+const fewResponses = 24;
 
 /** A prompt whose responses are being sampled. */
 interface Group {
@@ -56,8 +60,19 @@ interface Row {
  * same call gives the same bytes.
  */
 export function createDecoder(state: GraphModelState): Decoder {
-  const { config } = state;
+  const { config, weights } = state;
+  const weightBytes = weights.stacks.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
   const caches: (Caches | undefined)[] = [];
+
+  /**
+   * How many lanes there are for so many requests, and into how many parts each cuts products. Where weights are large, a step of few rows
+   * waits for memory: lanes then share threads, so that fewer of them read the weights.
+   */
+  function lanesFor(requests: number): { readonly lanes: number; readonly cut: number } {
+    const few = requests <= fewResponses * state.lanes && weightBytes >= state.largeWeights;
+    const cut = few ? Math.min(mostCut, state.lanes) : 1;
+    return { lanes: Math.ceil(state.lanes / cut), cut };
+  }
 
   /** Caches of a lane for some requests. */
   function cachesFor(lane: number, groups: readonly Group[], { maxResponseTokens }: SamplingSettings): Caches {
@@ -102,10 +117,11 @@ export function createDecoder(state: GraphModelState): Decoder {
       const fixed = { temperature, ...state.tables, ...values };
       const results = new Array<SampledResponse>(requests.length);
       try {
-        const lanes = inParts(groupsOf(requests), state.lanes).map((groups, lane) =>
-          sampleAll(state, fixed, cachesFor(lane, groups, settings), groups, requests, settings, results),
+        const { lanes, cut } = lanesFor(requests.length);
+        const sampling = inParts(groupsOf(requests), lanes).map((groups, lane) =>
+          sampleAll(state, cut, fixed, cachesFor(lane, groups, settings), groups, requests, settings, results),
         );
-        sideBySide(lanes);
+        sideBySide(sampling);
         return results;
       } catch (error) {
         // Caches with a number that is not finite would spoil all later responses: no mask hides it.
@@ -126,9 +142,13 @@ interface Grid {
   readonly feeds: Readonly<Record<string, NativeTensor>>;
 }
 
-/** @param results gets the responses */
+/**
+ * @param cut into how many parts products are cut, and prompts, to be computed at the same time
+ * @param results gets the responses
+ */
 function* sampleAll(
   { config, functions }: GraphModelState,
+  cut: number,
   fixed: Readonly<Record<string, NativeTensor>>,
   caches: Caches,
   queue: Group[],
@@ -191,23 +211,31 @@ function* sampleAll(
     let wanted = 0;
     for (const group of queue) {
       if (wanted >= places.length || (shared && freeSlots.length === 0)) break;
-      if (groups.length > 0 && (groups.length + 1) * caches.promptTime > prefillTokens) break;
+      if (groups.length > 0 && (groups.length + 1) * caches.promptTime > cut * prefillTokens) break;
       group.slot = shared ? freeSlots.pop()! : places[wanted]!;
       groups.push(group);
       wanted += group.waiting.length;
     }
+    const size = Math.ceil(groups.length / cut);
+    const parts = turnsOf(groups, size);
+    const feeds = parts.map(promptFeeds);
+    const results = shared
+      ? yield* ranTogether(functions.sharedPrefill, { ...fixed, ...caches.prompts }, feeds)
+      : yield* ranTogether(functions.prefill, { ...fixed, ...caches.responses, capacity: caches.capacity }, feeds);
+    results.forEach(({ probabilities }, part) => {
+      const all = probabilities.take() as Float32Array;
+      parts[part]!.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
+    });
+  }
+
+  function promptFeeds(groups: readonly Group[]): Record<string, NativeTensor> {
     const tokens = new Int32Array(groups.length * caches.promptTime);
     groups.forEach(({ prompt }, index) => tokens.set(prompt, index * caches.promptTime));
-    const feeds = {
+    return {
       tokens: NativeTensor.of(tokens, [groups.length, caches.promptTime]),
       lengths: integers(groups.map(({ prompt }) => prompt.length)),
       slots: integers(groups.map(({ slot }) => slot!)),
     };
-    const { probabilities } = shared
-      ? yield* ran(functions.sharedPrefill, { ...fixed, ...caches.prompts }, feeds)
-      : yield* ran(functions.prefill, { ...fixed, ...caches.responses, capacity: caches.capacity }, feeds);
-    const all = probabilities.take() as Float32Array;
-    groups.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
   }
 
   /** Begins the next request of a group. @returns its row, unless it is complete with its first token */
@@ -291,12 +319,12 @@ function* sampleAll(
     };
     const next = grid
       ? yield* ran(
-          functions.sharedStep,
+          functions.step({ shared: true, cut }),
           { ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples },
           feeds,
           options,
         )
-      : yield* ran(functions.step, inputs, feeds, options);
+      : yield* ran(functions.step({ shared: false, cut }), inputs, feeds, options);
     const completed = drawnHere ? drawnFrom(next.probabilities) : drawnBy(next);
     current.forEach((row, index) => {
       if (!completed(row, index)) return;

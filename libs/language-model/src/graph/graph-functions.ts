@@ -1,6 +1,13 @@
 import { compile, Graph, type GraphFunction, type GraphTensor } from '@infalign/tensor-graph';
 import { hasLanguageModelHead, type LanguageModelConfig } from '../definition.js';
-import { growFunction, moveFunction, prefillFunction, stepFunction, type StepOutput } from './decoding-graph.js';
+import {
+  growFunction,
+  moveFunction,
+  prefillFunction,
+  stepFunction,
+  type StepKind,
+  type StepOutput,
+} from './decoding-graph.js';
 import { modelGraph } from './heads.js';
 import { weightInputs, type StackedWeight } from './layout.js';
 
@@ -11,12 +18,10 @@ export type Scores = 'logProbs' | 'logDistributions' | 'divergence' | 'values' |
 export interface GraphFunctions {
   /** Scores a `SharedBatch`. */
   readonly scoring: GraphFunction<Scores>;
-  /** Sampling where rows share prompts. */
+  /** Sampling where rows share prompts, and where every row has a prompt of its own. */
   readonly sharedPrefill: GraphFunction<'probabilities'>;
-  readonly sharedStep: GraphFunction<StepOutput>;
-  /** Sampling where every row has a prompt of its own. */
   readonly prefill: GraphFunction<'probabilities'>;
-  readonly step: GraphFunction<StepOutput>;
+  step(kind: StepKind): GraphFunction<StepOutput>;
   readonly move: GraphFunction<'done'>;
   readonly grow: GraphFunction<'done'>;
 }
@@ -36,6 +41,7 @@ export function graphFunctions(config: LanguageModelConfig, stacks: readonly Sta
 }
 
 function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunctions {
+  const steps = new Map<string, GraphFunction<StepOutput>>();
   const made: { -readonly [Name in keyof GraphFunctions]?: GraphFunctions[Name] } = {};
   return {
     get scoring() {
@@ -44,14 +50,14 @@ function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWe
     get sharedPrefill() {
       return (made.sharedPrefill ??= prefillFunction(config, stacks, 'prompt'));
     },
-    get sharedStep() {
-      return (made.sharedStep ??= stepFunction(config, stacks, { shared: true }));
-    },
     get prefill() {
       return (made.prefill ??= prefillFunction(config, stacks, 'response'));
     },
-    get step() {
-      return (made.step ??= stepFunction(config, stacks, { shared: false }));
+    step(kind) {
+      const key = JSON.stringify([kind.shared, kind.cut]);
+      let step = steps.get(key);
+      if (!step) steps.set(key, (step = stepFunction(config, stacks, kind)));
+      return step;
     },
     get move() {
       return (made.move ??= moveFunction(config));

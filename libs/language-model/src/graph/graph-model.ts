@@ -25,6 +25,8 @@ export interface GraphModelState {
   readonly tables: { readonly rotaryCos: NativeTensor; readonly rotarySin: NativeTensor };
   /** Parts of a batch that are computed at the same time. */
   readonly lanes: number;
+  /** Bytes of weights from which on few responses are sampled by threads that share products. */
+  readonly largeWeights: number;
 }
 
 /** Tokens of one pass: what keeps activations in the processor's cache, and the overhead of a pass small. */
@@ -37,19 +39,24 @@ const passLogits = 2 ** 25;
  *
  * @param passBytes what activations that are held at a time for training may take
  * @param lanes parts of a batch that are computed at the same time
+ * @param largeWeights bytes of weights from which on few responses are sampled by threads that share products
  * @throws InputError if the weights do not belong to the configuration
  */
 export function createGraphModel(
   config: LanguageModelConfig,
   initial: Weights,
-  { passBytes = mostPassBytes, lanes = concurrency() }: { readonly passBytes?: number; readonly lanes?: number } = {},
+  {
+    passBytes = mostPassBytes,
+    lanes = concurrency(),
+    largeWeights = 2 ** 28,
+  }: { readonly passBytes?: number; readonly lanes?: number; readonly largeWeights?: number } = {},
 ): LanguageModel {
   const weights = createGraphWeights(config, initial);
   const { cos, sin } = rotaryTables(config);
   const tableShape = [config.maxPositions, headSize(config)];
   const tables = { rotaryCos: NativeTensor.of(cos, tableShape), rotarySin: NativeTensor.of(sin, tableShape) };
   const functions = graphFunctions(config, weights.stacks);
-  const state: GraphModelState = { config, weights, tables, functions, lanes };
+  const state: GraphModelState = { config, weights, tables, functions, lanes, largeWeights };
   const disposals: (() => void)[] = [];
   let decoder: Decoder | undefined;
 

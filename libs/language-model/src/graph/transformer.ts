@@ -47,13 +47,20 @@ export function rotationsAt(config: LanguageModelConfig, tables: Rotations, posi
   return { cos: gather(tables.cos, rows), sin: gather(tables.sin, rows) };
 }
 
+/** How a layer is computed. */
+export interface LayerOptions {
+  /** Of features of all tokens, those of the tokens that are wanted after attention, for what follows it; all by default. */
+  readonly kept?: (features: GraphTensor) => GraphTensor;
+  /** How features are multiplied by a linear layer, [input, output]; `matMul` by default. */
+  readonly multiplied?: (features: GraphTensor, weight: GraphTensor) => GraphTensor;
+}
+
 /**
  * One layer: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
  *
  * @param x the residual stream, shape [n, d]
  * @param attend from rotated queries and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
  *   heads' outputs, rows [n·heads, e]
- * @param kept of features of all tokens, those of the tokens that are wanted after attention, for what follows it; all by default
  * @returns the residual stream of the tokens that are kept
  */
 export function layer(
@@ -63,26 +70,25 @@ export function layer(
   x: GraphTensor,
   rotations: Rotations,
   attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
-  kept: (features: GraphTensor) => GraphTensor = (features) => features,
+  { kept = (features) => features, multiplied = (features, of) => matMul(features, of) }: LayerOptions = {},
 ): GraphTensor {
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
   const [n] = x.shape as readonly [Dimension, number];
   const width = headSize(config);
   const prefix = `model.layers.${index}`;
   const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
-  const multiplied = (input: GraphTensor, name: string): GraphTensor => matMul(input, of(name));
   const adapted = (input: GraphTensor, name: string): GraphTensor => {
     const part = adapterProjection(config, weight, `${prefix}.${name}`, input);
-    return matMul(part.x, part.weight);
+    return multiplied(part.x, part.weight);
   };
   const linear = (input: GraphTensor, name: string): GraphTensor => {
-    const output = multiplied(input, name);
+    const output = multiplied(input, of(name));
     return hasAdapter(config, name) ? add(output, adapted(input, name)) : output;
   };
   const rows = (input: GraphTensor, count: number): GraphTensor => reshape(input, [product(n, count), width]);
 
   const normalised = rmsNorm(x, of('input_layernorm'), rmsNormEpsilon);
-  let projected = multiplied(normalised, 'self_attn.qk_proj');
+  let projected = multiplied(normalised, of('self_attn.qk_proj'));
   const parts = { 'self_attn.q_proj': heads, 'self_attn.k_proj': keyValueHeads };
   if (Object.keys(parts).some((name) => hasAdapter(config, name))) {
     const outputs = Object.entries(parts).map(([name, count]) =>
