@@ -40,7 +40,9 @@ import {
 
 /** How a step is computed. */
 export interface StepKind {
+  /** Whether rows share prompts, which are in caches of their own; else a row's cache holds its prompt too. */
   readonly shared: boolean;
+  /** Into how many parts products with weights are cut, which can be computed at the same time. */
   readonly cut: number;
 }
 
@@ -103,7 +105,7 @@ export function prefillFunction(
     const options = index === config.layers - 1 ? { kept: (features: GraphTensor) => gather(features, last) } : {};
     x = layer(config, weight, index, x, rotations, attend, options);
   }
-  const probabilities = softmax(projected(nextToken(config, weight, x, temperature)));
+  const probabilities = softmax(projected(nextTokenProjections(config, weight, x, temperature)));
   return compile(graph, { probabilities: after(probabilities, written) });
 }
 
@@ -166,9 +168,6 @@ function writePositions(cache: GraphTensor, places: GraphTensor, x: GraphTensor)
  * samples, heads / keyValueHeads]: a prompt's keys meet the queries of all its rows in one product. Inputs then are also: `cells`
  * [rows·heads], the cell of every row's head; `cellRows` [groups·heads·samples], the `row·heads + head` of every cell; `promptMask`
  * [groups, 1, promptTime]; `samples`.
- *
- * @param shared whether rows share prompts; else a row's cache holds its prompt too
- * @param cut into how many parts products with weights are cut, which can be computed at the same time
  *
  * @returns `probabilities` of the next token, [rows, vocabulary]; and next `tokens` and their `logProbs`, [rows] each, which are drawn
  *   by the inputs `blockUniforms` and `tokenUniforms`, [rows] each
@@ -236,7 +235,7 @@ export function stepFunction(
     };
     x = layer(config, weight, index, x, rotations, attend, cut === 1 ? {} : { multiplied: cutByInputs(cut) });
   }
-  const projections = nextToken(config, weight, x, temperature);
+  const projections = nextTokenProjections(config, weight, x, temperature);
   const probabilities = softmax(cut === 1 ? projected(projections) : cutByOutputs(projections, cut));
   const uniforms = (name: string): GraphTensor => graph.input(name, 'float32', ['rows']);
   return compile(graph, {
@@ -323,7 +322,7 @@ export function growFunction(config: LanguageModelConfig): GraphFunction<'done'>
 }
 
 /** The output projection after a residual stream of shape [n, d], divided by the temperature. */
-function nextToken(
+function nextTokenProjections(
   config: LanguageModelConfig,
   weight: WeightInput,
   x: GraphTensor,
