@@ -233,10 +233,10 @@ export function stepFunction(
       const [ofPrompt, ofResponse] = split(both, ['promptTime', 'capacity'], 1);
       return add(prompts.output(ofPrompt!), fromResponse(ofResponse!));
     };
-    x = layer(config, weight, index, x, rotations, attend, cut === 1 ? {} : { multiplied: cutByInputs(cut) });
+    x = layer(config, weight, index, x, rotations, attend, { multiplied: cutByInputs(cut) });
   }
   const projections = nextTokenProjections(config, weight, x, temperature);
-  const probabilities = softmax(cut === 1 ? projected(projections) : cutByOutputs(projections, cut));
+  const probabilities = softmax(cutByOutputs(projections, cut));
   const uniforms = (name: string): GraphTensor => graph.input(name, 'float32', ['rows']);
   return compile(graph, {
     probabilities,
@@ -333,6 +333,7 @@ function nextTokenProjections(
 
 /** Products `x·V` as sums over parts of the inputs. Rows of V are cut without copying them. */
 function cutByInputs(parts: number): (x: GraphTensor, weight: GraphTensor) => GraphTensor {
+  if (parts === 1) return matMul;
   return (x, weight) => {
     const sizes = partSizes(weight.shape[0] as number, parts);
     const rows = split(weight, sizes, 0);
@@ -344,6 +345,7 @@ function cutByInputs(parts: number): (x: GraphTensor, weight: GraphTensor) => Gr
 
 /** What `projected` gives, computed in parts of the vocabulary. */
 function cutByOutputs(projections: readonly Projection[], parts: number): GraphTensor {
+  if (parts === 1) return projected(projections);
   const sizes = partSizes(projections[0]!.weight.shape[0] as number, parts);
   const weights = projections.map(({ weight }) => split(weight, sizes, 0));
   const logits = sizes.map((_, part) =>

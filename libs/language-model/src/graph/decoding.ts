@@ -6,8 +6,9 @@ import { changesProbabilities, checkSampling, drawToken, undrawable } from '../t
 import { createCaches, growCaches, sameSizes, type Caches, type CacheSizes } from './decoding-caches.js';
 import type { StepOutput } from './decoding-graph.js';
 import type { GraphModelState } from './graph-model.js';
-import { ran, ranTogether, sideBySide, turnsOf, type Lane, type RunOptions } from './lanes.js';
-import { checkPrompts, promptKey } from '../token-sequences.js';
+import { ran, ranTogether, sideBySide, chunksOf, type Lane, type RunOptions } from './lanes.js';
+import { checkPrompts } from '../token-sequences.js';
+import { groupsOf, inParts, type Group } from './prompt-groups.js';
 import { mostUniform } from './token-draw.js';
 
 /** Samples from a model; keeps its caches between calls. */
@@ -30,19 +31,6 @@ const firstCapacity = 32;
 /** Threads that share the products of a step at most, and responses for each of them up to which they do. */
 const mostCut = 2;
 const fewResponses = 24;
-
-/** A prompt whose responses are being sampled. */
-interface Group {
-  readonly prompt: ArrayLike<number>;
-  /** Requests that have not begun, the next one last. */
-  readonly waiting: number[];
-  /** Where its keys and values are kept; undefined before they are computed. */
-  slot: number | undefined;
-  /** Probabilities of the first token of its responses. */
-  first: Float32Array;
-  /** Rows that it has. */
-  rows: number;
-}
 
 /** A response that is being sampled. */
 interface Row {
@@ -158,6 +146,7 @@ function* sampleAll(
 ): Lane<void> {
   const { heads, keyValueHeads, vocabSize, maxPositions, eosTokenId } = config;
   const shared = caches.promptSlots > 0;
+  const stepGraph = functions.step({ shared, cut });
   /** Whether tokens are drawn from probabilities that steps give; else steps draw them. */
   const drawnHere = changesProbabilities(settings, vocabSize);
   /** By row of the caches; undefined where a response has just ended. */
@@ -217,7 +206,7 @@ function* sampleAll(
       wanted += group.waiting.length;
     }
     const size = Math.ceil(groups.length / cut);
-    const parts = turnsOf(groups, size);
+    const parts = chunksOf(groups, size);
     const feeds = parts.map(promptFeeds);
     const results = shared
       ? yield* ranTogether(functions.sharedPrefill, { ...fixed, ...caches.prompts }, feeds)
@@ -312,19 +301,13 @@ function* sampleAll(
       positions: integers(positions),
       ...(drawnHere ? {} : { blockUniforms: uniforms(), tokenUniforms: uniforms() }),
     };
-    const inputs = { ...fixed, ...caches.responses, capacity: caches.capacity };
+    const prompts = grid ? { ...caches.prompts, ...grid.feeds, samples: grid.samples } : {};
+    const inputs = { ...fixed, ...caches.responses, capacity: caches.capacity, ...prompts };
     const options: RunOptions<StepOutput> = {
       outputs: drawnHere ? ['probabilities'] : ['tokens', 'logProbs'],
       waits: true,
     };
-    const next = grid
-      ? yield* ran(
-          functions.step({ shared: true, cut }),
-          { ...inputs, ...caches.prompts, ...grid.feeds, samples: grid.samples },
-          feeds,
-          options,
-        )
-      : yield* ran(functions.step({ shared: false, cut }), inputs, feeds, options);
+    const next = yield* ran(stepGraph, inputs, feeds, options);
     const completed = drawnHere ? drawnFrom(next.probabilities) : drawnBy(next);
     current.forEach((row, index) => {
       if (!completed(row, index)) return;
@@ -381,40 +364,6 @@ function* sampleAll(
       },
     };
   }
-}
-
-/** Requests by prompt, prompts in the order in which they are met. */
-function groupsOf(requests: readonly SampleRequest[]): Group[] {
-  const groups = new Map<string, Group>();
-  requests.forEach(({ promptTokens }, request) => {
-    const key = promptKey(promptTokens);
-    let group = groups.get(key);
-    if (!group) {
-      group = { prompt: promptTokens, waiting: [], slot: undefined, first: new Float32Array(0), rows: 0 };
-      groups.set(key, group);
-    }
-    group.waiting.push(request);
-  });
-  for (const { waiting } of groups.values()) waiting.reverse();
-  return [...groups.values()];
-}
-
-/** Cuts the requests of groups into parts of about one size: a prompt whose requests are cut is computed in both. */
-function inParts(groups: readonly Group[], count: number): Group[][] {
-  const total = groups.reduce((sum, { waiting }) => sum + waiting.length, 0);
-  const parts: Group[][] = Array.from({ length: Math.min(count, total) }, () => []);
-  let before = 0;
-  for (const group of groups) {
-    // The next request is the last one waiting.
-    for (let { waiting } = group; waiting.length > 0;) {
-      const part = Math.floor((before * parts.length) / total);
-      const room = Math.ceil(((part + 1) * total) / parts.length) - before;
-      parts[part]!.push({ ...group, waiting: waiting.slice(-room) });
-      before += Math.min(room, waiting.length);
-      waiting = waiting.slice(0, -room);
-    }
-  }
-  return parts;
 }
 
 function floats(elements: ArrayLike<number>): NativeTensor {

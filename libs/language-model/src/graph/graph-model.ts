@@ -8,7 +8,7 @@ import { createDecoder, type Decoder } from './decoding.js';
 import { graphFunctions, type GraphFunctions, type Scores } from './graph-functions.js';
 import { createGraphTrainer, mostPassBytes } from './graph-trainer.js';
 import { createGraphWeights, type GraphWeights } from './graph-weights.js';
-import { turnsOf } from './lanes.js';
+import { chunksOf } from './lanes.js';
 import { sharedBatch, type SharedBatch } from './shared-batch.js';
 
 /** A model as the graph executor holds it: what another model needs of it beside the interface. */
@@ -89,7 +89,7 @@ export function createGraphModel(
     output: Scores,
     compute: (batches: readonly SharedBatch[]) => NativeTensor[],
   ): { readonly values: Float32Array; readonly batch: SharedBatch }[] => {
-    return turnsOf(passes(sequences, config.vocabSize, lanes), lanes).flatMap((turn) => {
+    return chunksOf(passes(sequences, config.vocabSize, lanes), lanes).flatMap((turn) => {
       const batches = turn.map((pass) => sharedBatch(config, pass, { withLast: output === 'rewards' }));
       return compute(batches).map((result, index) => ({
         values: result.take() as Float32Array,

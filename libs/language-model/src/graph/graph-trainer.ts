@@ -17,7 +17,7 @@ import type { GraphModelState } from './graph-model.js';
 import { readStacks } from './graph-weights.js';
 import { modelGraph } from './heads.js';
 import { stacked, weightInputs, type StackedWeight } from './layout.js';
-import { turnsOf } from './lanes.js';
+import { chunksOf } from './lanes.js';
 import { partialArithmetic, totalInput, type Totals } from './loss-arithmetic.js';
 import { batchShape, sharedBatch } from './shared-batch.js';
 import { trainingBytes } from './training-memory.js';
@@ -120,7 +120,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
       const sums = new Map<string, NativeTensor>();
       try {
         const alike = [false, true].map((recompute) => passes.filter((pass) => pass.recompute === recompute));
-        for (const together of alike.flatMap((some) => turnsOf(some, state.lanes))) {
+        for (const together of alike.flatMap((some) => chunksOf(some, state.lanes))) {
           const parts = together.map(({ members }) => ({
             sequences: members.map((member) => sequences[member]!),
             inputs: partOf(inputs, loss, sequences, members),

@@ -101,9 +101,9 @@ export function sideBySide<Result>(lanes: readonly Lane<Result>[]): Result[] {
   }
 }
 
-/** Cuts a list into turns: what as many lanes do at the same time. */
-export function turnsOf<T>(items: readonly T[], lanes: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / lanes) }, (_, turn) =>
-    items.slice(lanes * turn, lanes * (turn + 1)),
+/** Cuts a list into pieces of a size, of which the last can be smaller. */
+export function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, chunk) =>
+    items.slice(size * chunk, size * (chunk + 1)),
   );
 }

@@ -51,7 +51,7 @@ export function rotationsAt(config: LanguageModelConfig, tables: Rotations, posi
 export interface LayerOptions {
   /** Of features of all tokens, those of the tokens that are wanted after attention, for what follows it; all by default. */
   readonly kept?: (features: GraphTensor) => GraphTensor;
-  /** How features are multiplied by a linear layer, [input, output]; `matMul` by default. */
+  /** How features are multiplied by a linear layer, [input, output], beside its adapter; `matMul` by default. */
   readonly multiplied?: (features: GraphTensor, weight: GraphTensor) => GraphTensor;
 }
 
@@ -70,7 +70,7 @@ export function layer(
   x: GraphTensor,
   rotations: Rotations,
   attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
-  { kept = (features) => features, multiplied = (features, of) => matMul(features, of) }: LayerOptions = {},
+  { kept = (features) => features, multiplied = matMul }: LayerOptions = {},
 ): GraphTensor {
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
   const [n] = x.shape as readonly [Dimension, number];
@@ -79,7 +79,7 @@ export function layer(
   const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
   const adapted = (input: GraphTensor, name: string): GraphTensor => {
     const part = adapterProjection(config, weight, `${prefix}.${name}`, input);
-    return multiplied(part.x, part.weight);
+    return matMul(part.x, part.weight);
   };
   const linear = (input: GraphTensor, name: string): GraphTensor => {
     const output = multiplied(input, of(name));
