@@ -328,7 +328,7 @@ describe('with values of its own', () => {
     for (const kind of ['PodMonitor', 'PrometheusRule']) expect(ofKind(render(minimal), kind)).toEqual([]);
   });
 
-  it('scales by default as the simulation found best, at the rates that were measured', () => {
+  it('scales by default as the simulation found best, at about the rates that were measured', () => {
     const { keda, services } = parse(readFileSync(join(chart, 'values.yaml'), 'utf8'));
     expect(keda).toEqual({
       enabled: false,
@@ -340,9 +340,13 @@ describe('with values of its own', () => {
     const { ppo } = z.toJSONSchema(experimentSchema, { io: 'input', unrepresentable: 'any' }).properties;
     const rates = recordsPerSecond(ppo.properties.rollouts_per_prompt.default);
     const scaled = titles.filter((title) => services[inValues(title)].scaling);
-    expect(
-      Object.fromEntries(scaled.map((title) => [title, services[inValues(title)].scaling.recordsPerSecond])),
-    ).toEqual(rates);
+    expect([...scaled].sort()).toEqual(Object.keys(rates).sort());
+    // Round numbers, which a new measurement need not change: what is off by two costs or waits.
+    for (const title of scaled) {
+      const off = services[inValues(title)].scaling.recordsPerSecond / rates[title];
+      expect(off, title).toBeGreaterThan(1 / 1.5);
+      expect(off, title).toBeLessThan(1.5);
+    }
   });
 
   it('lets seconds of work wait for a replica, and a record at least', () => {
@@ -355,8 +359,8 @@ describe('with values of its own', () => {
       );
     expect(thresholds({})).toEqual({
       'policy-sampler': ['600'],
-      'reward-scorer': ['40180'],
-      evaluator: ['13400', '1'],
+      'reward-scorer': ['20000'],
+      evaluator: ['7000', '1'],
     });
     const services = {
       policySampler: { scaling: { recordsPerSecond: 0.02 } },

@@ -56,6 +56,6 @@ describe('the plan', () => {
   });
 
   it('breaks first where a run is learned: learners for all samplers are more than samplers', () => {
-    expect(learners).toBe(2008);
+    expect(learners).toBeGreaterThan(samplers);
   });
 });

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { root } from '../workspace/workspace.mjs';
 import { longestWait, replicaSeconds, simulate } from './simulate.mjs';
 
-function measured(baseline, title, column = 'ours') {
+/** What one thread does of a benchmark's case, a second: results that say nothing of threads are of one. */
+function perThread(baseline, title, column = 'ours') {
   const file = join(root, 'tools', 'bench', 'baselines', `${baseline}.json`);
-  const row = JSON.parse(readFileSync(file, 'utf8')).rows.find((each) => each.case === title);
+  const { machine, rows } = JSON.parse(readFileSync(file, 'utf8'));
+  const row = rows.find((each) => each.case === title);
   if (row === undefined) throw new Error(`${file} has no case "${title}"`);
-  return row[column];
+  return row[column] / (machine.threads ?? 1);
 }
 
 /** Tokens of a rollout of the benchmark of samplers: of its prompt, and of its response. */
@@ -16,11 +18,11 @@ export const tokens = { prompt: 16, response: 20 };
 
 /** Rollouts that a replica of one thread works off, a second. */
 export const rates = {
-  'policy-sampler': measured('samplers', 'sampling, two samplers of one thread beside one', 'peer_value'),
+  'policy-sampler': perThread('samplers', 'sampling, two samplers of one thread beside one', 'peer_value'),
   // A forward pass, which is a third of a training step.
-  'reward-scorer': Math.round((3 * measured('model', 'small, training')) / (tokens.prompt + tokens.response)),
+  'reward-scorer': Math.round((3 * perThread('model', 'small, training')) / (tokens.prompt + tokens.response)),
   // It computes next to nothing: what it does is a transaction.
-  calibrator: measured('stream', 'transactional stage, 1 KiB'),
+  calibrator: perThread('stream', 'transactional stage, 1 KiB'),
 };
 
 /**
@@ -37,8 +39,8 @@ export function recordsPerSecond(rolloutsPerPrompt) {
   };
 }
 
-/** Rollouts that a learner takes in, a second. */
-export const learnerRate = measured('ppo', 'PPO, a whole iteration');
+/** Rollouts that a learner of one thread takes in, a second. */
+export const learnerRate = perThread('ppo', 'PPO, a whole iteration');
 
 /**
  * What groups and clusters take their time for. A member hears of a rebalance with its next heartbeat, 0.5 s later at most, and
@@ -58,10 +60,12 @@ export function stagesWith({ secondsOfWork, pollingSeconds, cooldownSeconds }) {
 }
 
 const hour = 3600;
-const load = 5000;
+
+/** Rollouts a second that are asked for where any are. */
+export const load = 5000;
 
 /**
- * What may happen in an hour: 5,000 rollouts a second are asked for at times, which 11 samplers make. It begins a second after
+ * What may happen in an hour: rollouts are asked for at times. It begins a second after
  * KEDA has looked, when it takes longest to be noticed.
  */
 export const scenarios = {
