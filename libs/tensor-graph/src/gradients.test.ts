@@ -5,6 +5,7 @@ import {
   add,
   clip,
   compile,
+  complexProduct,
   concatenate,
   cumulativeSum,
   divide,
@@ -92,6 +93,19 @@ const cases: Readonly<Record<string, Case>> = {
     ],
     graph: multiply,
     eager: tf.mul,
+  },
+  complexProduct: {
+    shapes: [
+      ['n', 3, 4],
+      ['n', 3, 4],
+    ],
+    graph: complexProduct,
+    eager: (a, b) => {
+      const [ar, ai, br, bi] = [a, b].flatMap((x) => tf.unstack(tf.reshape(x, [5, 3, 2, 2]), 3));
+      const real = tf.sub(tf.mul(ar!, br!), tf.mul(ai!, bi!));
+      const imaginary = tf.add(tf.mul(ar!, bi!), tf.mul(ai!, br!));
+      return tf.reshape(tf.stack([real, imaginary], 3), [5, 3, 4]);
+    },
   },
   'a number times a tensor': { shapes: [['n']], graph: (x) => multiply(3, x), eager: (x) => tf.mul(3, x) },
   divide: { shapes: [['n', 3], [3]], within: [0.5, 2], graph: divide, eager: tf.div },

@@ -17,6 +17,7 @@ import {
   reshape,
   segmentSum,
   select,
+  sigmoidGradient,
   sizeAsFloat,
   split,
   square,
@@ -67,7 +68,7 @@ const rules: Readonly<Record<string, (step: Step) => Gradients>> = {
   Rsqrt: ({ y, dy }) => [multiply(dy, multiply(multiply(y, square(y)), -0.5))],
   Abs: ({ a, dy }) => [multiply(dy, a.graph.add('Sign', [a], { T: { $case: 'type', value: 1 } }, [a])[0]!)],
   Relu: ({ y, dy }) => [select(lessEqual(y, 0), 0, dy)],
-  Sigmoid: ({ y, dy }) => [multiply(dy, multiply(y, subtract(1, y)))],
+  Sigmoid: ({ y, dy }) => [sigmoidGradient(y, dy)],
   Tanh: ({ y, dy }) => [multiply(dy, subtract(1, square(y)))],
 
   MatMul: (step) => matMulGradients(step, 'transpose_a', 'transpose_b'),

@@ -1,8 +1,8 @@
 import { DataType as NativeType, type AttrValue, type NodeDef } from './generated/tensorflow.js';
 import { factorsOf, product, shown, ShapeError, type Dimension, type Shape } from './shape.js';
 
-/** The type of a tensor's elements. */
-export type DataType = 'float32' | 'int32' | 'bool';
+/** The type of a tensor's elements. Complex numbers are met between operations alone, never as inputs or outputs of a graph. */
+export type DataType = 'float32' | 'int32' | 'bool' | 'complex64';
 
 /** Elements in the memory of JavaScript. */
 export type Elements = Float32Array | Int32Array | Uint8Array;
@@ -233,6 +233,7 @@ export const nativeTypes: Readonly<Record<DataType, NativeType>> = {
   float32: NativeType.DT_FLOAT,
   int32: NativeType.DT_INT32,
   bool: NativeType.DT_BOOL,
+  complex64: NativeType.DT_COMPLEX64,
 };
 
 export function typeAttribute(dtype: DataType): Attribute {

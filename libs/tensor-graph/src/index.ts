@@ -39,6 +39,7 @@ export {
   segmentSum,
   select,
   sigmoid,
+  sigmoidGradient,
   softmax,
   split,
   square,
@@ -60,6 +61,7 @@ export {
   type Moments,
   type Optimiser,
 } from './optimisers.js';
+export { complexProduct } from './complex-product.js';
 export { labelLogProbs, projected, type Projection } from './projections.js';
 export { product, quotient, ShapeError, type Dimension, type Shape } from './shape.js';
 export { Variable } from './variable.js';

@@ -86,7 +86,7 @@ export function hasKernelsForFewRows(): boolean {
   return hasAvx512;
 }
 
-const numbers: Readonly<Record<DataType, number>> = { float32: 1, int32: 3, bool: 10 };
+const numbers: Readonly<Record<DataType, number>> = { float32: 1, int32: 3, complex64: 8, bool: 10 };
 
 /** A tensor in the native library's memory. It is not counted by `tf.memory()`; whoever gets it disposes of it. */
 export class NativeTensor {

@@ -16,6 +16,7 @@ export enum DataType {
   DT_INVALID = 0,
   DT_FLOAT = 1,
   DT_INT32 = 3,
+  DT_COMPLEX64 = 8,
   DT_BOOL = 10,
   DT_RESOURCE = 20,
 }
