@@ -1,5 +1,19 @@
 import { headSize, type LanguageModelConfig } from './definition.js';
 
+/**
+ * Positions as complex numbers `cos(p·θ^(−2i/e)) + i·sin(…)`, by which pairs of a head are multiplied: real and imaginary part one after
+ * the other; [maxPositions, head size], row-major.
+ */
+export function rotaryNumbers(config: LanguageModelConfig): Float32Array {
+  const width = headSize(config);
+  const { cos, sin } = rotaryTables(config);
+  return cos.map((_, index) => {
+    const pair = Math.floor((index % width) / 2);
+    const place = index - (index % width) + pair;
+    return index % 2 === 0 ? cos[place]! : sin[place]!;
+  });
+}
+
 /** Tables of `cos(p·θ^(−2i/e))` and `sin(…)`, each half of a head the same; [maxPositions, head size], row-major. */
 export function rotaryTables(config: LanguageModelConfig): { readonly cos: Float32Array; readonly sin: Float32Array } {
   const width = headSize(config);

@@ -25,6 +25,6 @@ export function batchFeeds(batch: SharedBatch): Record<string, NativeTensor> {
 }
 
 /** The inputs of `sharedTransformer` that are sizes. */
-export function batchSizes({ groups, promptTime, samples, responseTime }: SharedBatch): Record<string, number> {
-  return { groups, promptTime, samples, responseTime };
+export function batchSizes({ whole, groups, promptTime, samples, responseTime }: SharedBatch): Record<string, number> {
+  return whole ? { groups, promptTime } : { groups, promptTime, samples, responseTime };
 }

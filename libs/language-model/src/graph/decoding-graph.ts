@@ -28,15 +28,7 @@ import {
 import { headSize, type LanguageModelConfig } from '../definition.js';
 import { weightInputs, type StackedWeight } from './layout.js';
 import { drawnTokens } from './token-draw.js';
-import {
-  finalNorm,
-  layer,
-  outputProjections,
-  promptAttention,
-  rotaryInputs,
-  rotationsAt,
-  type WeightInput,
-} from './transformer.js';
+import { finalNorm, layer, outputProjections, promptAttention, rotationsAt, type WeightInput } from './transformer.js';
 
 /** How a step is computed. */
 export interface StepKind {
@@ -81,7 +73,7 @@ export function prefillFunction(
   const rows = product('prompts', 'promptTime');
   const times = reshape(range(graph, 'promptTime'), [1, 'promptTime']);
   const positions = reshape(broadcastTo(times, ['prompts', 'promptTime']), [rows]);
-  const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
+  const rotations = rotationsAt(graph, config, positions);
   const byHead = (x: GraphTensor, count: number): GraphTensor =>
     transpose(reshape(x, ['prompts', 'promptTime', count, width]), [0, 2, 1, 3]);
   const starts = multiply(range(graph, 'prompts'), graph.size('promptTime'));
@@ -182,7 +174,6 @@ export function stepFunction(
   const { heads, keyValueHeads } = config;
   const perKey = heads / keyValueHeads;
   const width = headSize(config);
-  const scale = width ** -0.5;
   const integers = (name: string, size: Dimension): GraphTensor => graph.input(name, 'int32', [size]);
   graph.sizeInput('capacity');
   const tokens = integers('tokens', 'rows');
@@ -198,7 +189,7 @@ export function stepFunction(
   const sees = lessEqual(reshape(range(graph, 'capacity'), [1, 1, 'capacity']), reshape(lengths, ['rows', 1, 1]));
   const responseMask = select(sees, 0, -1e9);
   const rowHeads = product('rows', heads);
-  const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
+  const rotations = rotationsAt(graph, config, positions);
 
   const overPrompts = shared ? promptsInGrid(graph, config) : undefined;
   const responseCache = (name: string, x: GraphTensor): GraphTensor => {
@@ -209,12 +200,12 @@ export function stepFunction(
   let x = gather(weight('model.embed_tokens.weight'), tokens);
   for (let index = 0; index < config.layers; index++) {
     const attend = (queriesAndKeys: GraphTensor, values: GraphTensor): GraphTensor => {
-      const [unscaled, key] = split(
+      const [queries, key] = split(
         reshape(queriesAndKeys, ['rows', heads + keyValueHeads, width]),
         [heads, keyValueHeads],
         1,
       );
-      const query = reshape(multiply(unscaled!, scale), [rowHeads, width]);
+      const query = reshape(queries!, [rowHeads, width]);
       const responseKeys = responseCache(cacheNames('response', index).keys, key!);
       const responseValues = responseCache(cacheNames('response', index).values, values);
       const scores = matMul(reshape(query, ['rows', keyValueHeads, perKey, width]), responseKeys, {

@@ -16,8 +16,8 @@ export type Scores = 'logProbs' | 'logDistributions' | 'divergence' | 'values' |
 
 /** The graphs that models of one configuration are executed by, each compiled when it is first asked for. */
 export interface GraphFunctions {
-  /** Scores a `SharedBatch`. */
-  readonly scoring: GraphFunction<Scores>;
+  /** Scores a `SharedBatch`. @param whole whether its sequences stand whole */
+  scoring(whole: boolean): GraphFunction<Scores>;
   /** Sampling where rows share prompts, and where every row has a prompt of its own. */
   readonly sharedPrefill: GraphFunction<'probabilities'>;
   readonly prefill: GraphFunction<'probabilities'>;
@@ -41,11 +41,14 @@ export function graphFunctions(config: LanguageModelConfig, stacks: readonly Sta
 }
 
 function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunctions {
+  const scorings = new Map<boolean, GraphFunction<Scores>>();
   const steps = new Map<string, GraphFunction<StepOutput>>();
   const made: { -readonly [Name in keyof GraphFunctions]?: GraphFunctions[Name] } = {};
   return {
-    get scoring() {
-      return (made.scoring ??= scoringFunction(config, stacks));
+    scoring(whole) {
+      let scoring = scorings.get(whole);
+      if (!scoring) scorings.set(whole, (scoring = scoringFunction(config, stacks, whole)));
+      return scoring;
     },
     get sharedPrefill() {
       return (made.sharedPrefill ??= prefillFunction(config, stacks, 'prompt'));
@@ -68,9 +71,13 @@ function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWe
   };
 }
 
-function scoringFunction(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunction<Scores> {
+function scoringFunction(
+  config: LanguageModelConfig,
+  stacks: readonly StackedWeight[],
+  whole: boolean,
+): GraphFunction<Scores> {
   const graph = new Graph();
-  const model = modelGraph(graph, config, weightInputs(graph, stacks));
+  const model = modelGraph(graph, config, weightInputs(graph, stacks), { whole, recompute: false });
   const has = (name: string): boolean => stacks.some((stack) => stack.name === name);
   const outputs: Partial<Record<Scores, GraphTensor>> = {
     ...(has('score.weight') ? { rewards: model.rewards() } : {}),

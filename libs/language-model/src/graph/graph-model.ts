@@ -1,7 +1,7 @@
 import { concurrency, disposeAll, NativeTensor, type Feed } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { LanguageModel, Sequence } from '../language-model.js';
-import { rotaryTables } from '../rotary-tables.js';
+import { rotaryNumbers } from '../rotary-tables.js';
 import { equalTokens, unpack } from '../token-sequences.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
 import { createDecoder, type Decoder } from './decoding.js';
@@ -9,11 +9,11 @@ import { graphFunctions, type GraphFunctions, type Scores } from './graph-functi
 import { createGraphTrainer, mostPassBytes } from './graph-trainer.js';
 import { createGraphWeights, type GraphWeights } from './graph-weights.js';
 import { chunksOf } from './lanes.js';
-import { sharedBatch, type SharedBatch } from './shared-batch.js';
+import { betterWhole, sharedBatch, type SharedBatch } from './shared-batch.js';
 
 /** A model as the graph executor holds it: what another model needs of it beside the interface. */
 interface GraphModel extends LanguageModel {
-  /** Scores batches at the same time; the caller disposes of the results. */
+  /** Scores batches, which are laid out alike, at the same time; the caller disposes of the results. */
   score(batches: readonly SharedBatch[], output: Scores, temperature: number): NativeTensor[];
 }
 
@@ -22,7 +22,7 @@ export interface GraphModelState {
   readonly config: LanguageModelConfig;
   readonly weights: GraphWeights;
   readonly functions: GraphFunctions;
-  readonly tables: { readonly rotaryCos: NativeTensor; readonly rotarySin: NativeTensor };
+  readonly tables: { readonly rotaryNumbers: NativeTensor };
   /** Parts of a batch that are computed at the same time. */
   readonly lanes: number;
   /** Bytes of weights from which on few responses are sampled by threads that share products. */
@@ -52,15 +52,13 @@ export function createGraphModel(
   }: { readonly passBytes?: number; readonly lanes?: number; readonly largeWeights?: number } = {},
 ): LanguageModel {
   const weights = createGraphWeights(config, initial);
-  const { cos, sin } = rotaryTables(config);
-  const tableShape = [config.maxPositions, headSize(config)];
-  const tables = { rotaryCos: NativeTensor.of(cos, tableShape), rotarySin: NativeTensor.of(sin, tableShape) };
+  const tables = { rotaryNumbers: NativeTensor.of(rotaryNumbers(config), [config.maxPositions, headSize(config)]) };
   const functions = graphFunctions(config, weights.stacks);
   const state: GraphModelState = { config, weights, tables, functions, lanes, largeWeights };
   const disposals: (() => void)[] = [];
   let decoder: Decoder | undefined;
 
-  /** Scores batches at the same time. @param more inputs of each beside the batch; the caller disposes of the results */
+  /** Scores batches, which are laid out alike, at the same time. @param more inputs of each beside the batch; the caller disposes of the results */
   const score = (
     batches: readonly SharedBatch[],
     output: Scores,
@@ -77,7 +75,10 @@ export function createGraphModel(
         ...more[index],
         ...fixed,
       }));
-      return functions.scoring.runTogether(inputs, [output]).map((result) => result[output]);
+      return functions
+        .scoring(batches[0]!.whole)
+        .runTogether(inputs, [output])
+        .map((result) => result[output]);
     } finally {
       scale.dispose();
       feeds.forEach(disposeAll);
@@ -89,8 +90,9 @@ export function createGraphModel(
     output: Scores,
     compute: (batches: readonly SharedBatch[]) => NativeTensor[],
   ): { readonly values: Float32Array; readonly batch: SharedBatch }[] => {
+    const whole = betterWhole(sequences);
     return chunksOf(passes(sequences, config.vocabSize, lanes), lanes).flatMap((turn) => {
-      const batches = turn.map((pass) => sharedBatch(config, pass, { withLast: output === 'rewards' }));
+      const batches = turn.map((pass) => sharedBatch(config, pass, { withLast: output === 'rewards', whole }));
       return compute(batches).map((result, index) => ({
         values: result.take() as Float32Array,
         batch: batches[index]!,

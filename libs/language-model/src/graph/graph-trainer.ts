@@ -19,9 +19,10 @@ import { modelGraph } from './heads.js';
 import { stacked, weightInputs, type StackedWeight } from './layout.js';
 import { chunksOf } from './lanes.js';
 import { partialArithmetic, totalInput, type Totals } from './loss-arithmetic.js';
-import { batchShape, sharedBatch } from './shared-batch.js';
+import { batchShape, betterWhole, sharedBatch } from './shared-batch.js';
 import { trainingBytes } from './training-memory.js';
 import { trainingPasses } from './training-passes.js';
+import type { TransformerOptions } from './transformer.js';
 
 /** What activations that are held at a time for training may take, in bytes. */
 export const mostPassBytes = 2 ** 31;
@@ -56,26 +57,28 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
 ): { readonly trainer: Trainer<Input, Statistic>; readonly dispose: () => void } {
   const { weights, tables, config } = state;
   const optimiser = createAdam(new Map(weights.trained.map(({ name }) => [name, weights.variables.get(name)!])), adam);
-  /** By whether layers are computed again for their gradients. */
-  const functions = new Map<boolean, TrainingFunction>();
+  const functions = new Map<string, TrainingFunction>();
   let clipping: ClippingFunction | undefined;
-  const training = (recompute: boolean): TrainingFunction => {
-    let found = functions.get(recompute);
-    if (!found) functions.set(recompute, (found = trainingFunction(state, loss, recompute)));
+  const training = ({ whole, recompute }: TransformerOptions): TrainingFunction => {
+    const key = JSON.stringify([whole, recompute]);
+    let found = functions.get(key);
+    if (!found) functions.set(key, (found = trainingFunction(state, loss, { whole, recompute })));
     return found;
   };
   const scalar = (value: number): NativeTensor => NativeTensor.of(Float32Array.of(value), []);
 
   /** Runs passes at the same time. @param fixed inputs that are the same for all */
   const run = (
-    { fn, used }: TrainingFunction,
+    options: TransformerOptions,
     passes: readonly {
       readonly sequences: readonly Sequence[];
       readonly inputs: Readonly<Record<string, Float32Array>>;
     }[],
     fixed: Readonly<Record<string, NativeTensor>>,
   ): Record<string, NativeTensor>[] => {
-    const batches = passes.map(({ sequences }) => sharedBatch(config, sequences, { withLast: usesLast(used) }));
+    const { fn, used } = training(options);
+    const layout = { withLast: usesLast(used), whole: options.whole };
+    const batches = passes.map(({ sequences }) => sharedBatch(config, sequences, layout));
     const feeds = passes.map(({ inputs }, pass) => {
       const tensors: Record<string, NativeTensor> = batchFeeds(batches[pass]!);
       for (const [name, values] of Object.entries(inputs)) {
@@ -93,8 +96,10 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
 
   const trainer: Trainer<Input, Statistic> = {
     step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
-      const { used, addsUp, reported, trained } = training(false);
+      const whole = betterWhole(sequences);
+      const { used, addsUp, reported, trained } = training({ whole, recompute: false });
       const sizing = {
+        whole,
         withLast: usesLast(used),
         withLogits: used.has('logProbs') || used.has('comparedLogProbs'),
       };
@@ -125,7 +130,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
             sequences: members.map((member) => sequences[member]!),
             inputs: partOf(inputs, loss, sequences, members),
           }));
-          for (const results of run(training(together[0]!.recompute), parts, fixed)) {
+          for (const results of run({ whole, recompute: together[0]!.recompute }, parts, fixed)) {
             for (const name of reported) numbers.set(name, numbers.get(name)! + (results[name]!.take()[0] as number));
             for (const name of trained) addTo(sums, name, results[gradientOf(name)]!);
           }
@@ -235,10 +240,10 @@ function partOf<Input extends string>(
 function trainingFunction<Input extends string>(
   { config, weights }: GraphModelState,
   loss: Loss<Input, string>,
-  recompute: boolean,
+  options: TransformerOptions,
 ): TrainingFunction {
   const graph = new Graph();
-  const model = modelGraph(graph, config, weightInputs(graph, weights.stacks), { recompute });
+  const model = modelGraph(graph, config, weightInputs(graph, weights.stacks), options);
   const used = new Set<keyof TrainingOutputs<never>>();
   const noted = <T>(name: keyof TrainingOutputs<never>, output: T): T => {
     used.add(name);

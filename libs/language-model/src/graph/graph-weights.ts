@@ -19,7 +19,7 @@ export interface GraphWeights {
 /** @throws InputError if the weights do not belong to the configuration */
 export function createGraphWeights(config: LanguageModelConfig, weights: Weights): GraphWeights {
   checkWeights(config, weights);
-  const stacks = stackedWeights(weights);
+  const stacks = stackedWeights(config, weights);
   const trained = stacks.filter(({ parts }) => isTrained(config, parts[0]!.name));
   const variables = variablesOf(stacks, weights);
   const shapes = trained.flatMap(({ parts }) => parts.map(({ name, shape }) => [name, shape] as const));

@@ -18,7 +18,13 @@ import {
   type GraphTensor,
 } from '@infalign/tensor-graph';
 import type { LanguageModelConfig } from '../definition.js';
-import { finalNorm, outputProjections, sharedTransformer, type WeightInput } from './transformer.js';
+import {
+  finalNorm,
+  outputProjections,
+  sharedTransformer,
+  type TransformerOptions,
+  type WeightInput,
+} from './transformer.js';
 
 /** What a model gives for a `SharedBatch`, each defined when it is first asked for. */
 export interface ModelGraph {
@@ -39,19 +45,15 @@ export interface ModelGraph {
   comparedLogProbs(): { readonly chosen: GraphTensor; readonly rejected: GraphTensor };
 }
 
-/**
- * Defines a model over the inputs of `batchFeeds`, its weights, and the `temperature`.
- *
- * @param recompute whether layers are computed again for their gradients
- */
+/** Defines a model over the inputs of `batchFeeds`, its weights, and the `temperature`. */
 export function modelGraph(
   graph: Graph,
   config: LanguageModelConfig,
   weight: WeightInput,
-  { recompute }: { readonly recompute: boolean } = { recompute: false },
+  options: TransformerOptions,
 ): ModelGraph {
   const integers = (name: string, size: Dimension): GraphTensor => graph.input(name, 'int32', [size]);
-  const hidden = sharedTransformer(graph, config, weight, { recompute });
+  const hidden = sharedTransformer(graph, config, weight, options);
   const inputs = {
     states: integers('stateTokens', 'states'),
     targets: integers('targets', 'states'),

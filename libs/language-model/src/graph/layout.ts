@@ -1,5 +1,5 @@
 import type { Graph, GraphTensor } from '@infalign/tensor-graph';
-import type { Weights } from '../definition.js';
+import { headSize, type LanguageModelConfig, type Weights } from '../definition.js';
 import type { WeightInput } from './transformer.js';
 
 /** A weight as the graphs hold it: one or several of the model's, whose outputs stand one after the other. */
@@ -8,14 +8,17 @@ export interface StackedWeight {
   /** Of a linear layer, [input, output]; otherwise as the model has it. */
   readonly shape: readonly number[];
   readonly parts: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  /** Of queries and keys, the size of a head. */
+  readonly headSize?: number;
 }
 
 /**
  * How the weights of a model are held. Queries and keys of a layer are projected, and rotated, together: their weights stand side by
  * side. Linear layers are held as [input, output]: with few tokens, as in decoding, the library multiplies that as it lies, where it
- * puts [output, input] into another order for every product.
+ * puts [output, input] into another order for every product. Outputs of queries and keys that are rotated together, which are half a head
+ * apart in Hugging Face's convention, stand side by side, as real and imaginary part of complex numbers.
  */
-export function stackedWeights(weights: Weights): StackedWeight[] {
+export function stackedWeights(config: LanguageModelConfig, weights: Weights): StackedWeight[] {
   const stacks = new Map<string, { name: string; shape: readonly number[] }[]>();
   for (const [name, { shape }] of weights) {
     const stack = name.replace(/\.(q|k)_proj\.weight$/, '.qk_proj.weight');
@@ -27,8 +30,34 @@ export function stackedWeights(weights: Weights): StackedWeight[] {
     // Queries before keys, in whatever order the weights come.
     parts.sort((a, b) => Number(a.name.includes('.k_proj.')) - Number(b.name.includes('.k_proj.')));
     const { shape } = parts[0]!;
-    return { name, shape: inputsFirst(name) ? [shape[1]!, outputsOf(parts)] : shape, parts };
+    return {
+      name,
+      shape: inputsFirst(name) ? heldShape(name, shape[1]!, outputsOf(parts)) : shape,
+      parts,
+      ...(isRotated(name) ? { headSize: headSize(config) } : {}),
+    };
   });
+}
+
+/** The shape of a linear layer as it is held: features of the MLP are padded. */
+function heldShape(name: string, inputs: number, outputs: number): readonly number[] {
+  if (/\.mlp\.(gate|up)_proj(\.lora_B)?\.weight$/.test(name)) return [inputs, padded(outputs)];
+  if (/\.mlp\.down_proj(\.lora_A)?\.weight$/.test(name)) return [padded(inputs), outputs];
+  return [inputs, outputs];
+}
+
+/**
+ * How many features of the MLP are held of so many: where rows of a weight would lie a multiple of 2 KiB apart, which a product reads down
+ * its columns, and lines of few sets of the processor's cache hold them, there are some more, 64 bytes of each row. Their weights are zeros,
+ * and so are their values and their gradients: they stay zeros in training.
+ */
+function padded(features: number): number {
+  return features % 512 === 0 ? features + 16 : features;
+}
+
+/** Whether outputs of a weight are queries and keys. */
+function isRotated(stack: string): boolean {
+  return /\.(qk_proj|q_proj\.lora_B|k_proj\.lora_B)\.weight$/.test(stack);
 }
 
 /** Whether a weight is held as [input, output]. Those of output projections are embeddings too, or like them. */
@@ -37,41 +66,77 @@ function inputsFirst(name: string): boolean {
 }
 
 /** The elements of a stack. */
-export function stacked({ name, shape, parts }: StackedWeight, weights: Weights): Float32Array {
+export function stacked({ name, shape, parts, headSize: width }: StackedWeight, weights: Weights): Float32Array {
   if (!inputsFirst(name)) return weights.get(parts[0]!.name)!.data;
-  const [inputs, outputs] = shape as readonly [number, number];
-  const elements = new Float32Array(inputs * outputs);
-  let start = 0;
+  const outputs = shape[1]!;
+  const elements = new Float32Array(shape[0]! * outputs);
+  let first = 0;
   for (const part of parts) {
     const { data } = weights.get(part.name)!;
-    const own = part.shape[0]!;
-    transpose({ elements: data, start: 0, stride: inputs }, [own, inputs], { elements, start, stride: outputs });
-    start += own;
+    const inputs = part.shape[1]!;
+    for (const { from, count, to, step } of outputRuns(part.shape[0]!, width)) {
+      transpose({ elements: data, start: from * inputs, rowStep: inputs, columnStep: 1 }, [count, inputs], {
+        elements,
+        start: first + to,
+        rowStep: outputs,
+        columnStep: step,
+      });
+    }
+    first += part.shape[0]!;
   }
   return elements;
+}
+
+/** Outputs that follow one another in the model, and where they are among those of a stack. */
+interface OutputRun {
+  readonly from: number;
+  readonly count: number;
+  readonly to: number;
+  /** How far they are apart there. */
+  readonly step: number;
+}
+
+/** The outputs of a weight in runs: halves of heads, where queries and keys are rotated in pairs, and else all. */
+function outputRuns(outputs: number, width: number | undefined): readonly OutputRun[] {
+  if (width === undefined) return [{ from: 0, count: outputs, to: 0, step: 1 }];
+  const half = width / 2;
+  return Array.from({ length: outputs / half }, (_, run) => ({
+    from: run * half,
+    count: half,
+    to: Math.floor(run / 2) * width + (run % 2),
+    step: 2,
+  }));
 }
 
 /** The weights in a stack, by their names. */
 export function unstacked(stack: StackedWeight, elements: Float32Array): Weights {
   if (!inputsFirst(stack.name)) return new Map(stack.parts.map(({ name, shape }) => [name, { shape, data: elements }]));
-  const [inputs, outputs] = stack.shape as readonly [number, number];
-  let start = 0;
+  const outputs = stack.shape[1]!;
+  let first = 0;
   return new Map(
     stack.parts.map(({ name, shape }) => {
-      const own = shape[0]!;
+      const [own, inputs] = shape as readonly [number, number];
       const data = new Float32Array(own * inputs);
-      transpose({ elements, start, stride: outputs }, [inputs, own], { elements: data, start: 0, stride: inputs });
-      start += own;
+      for (const { from, count, to, step } of outputRuns(own, stack.headSize)) {
+        transpose({ elements, start: first + to, rowStep: outputs, columnStep: step }, [inputs, count], {
+          elements: data,
+          start: from * inputs,
+          rowStep: inputs,
+          columnStep: 1,
+        });
+      }
+      first += own;
       return [name, { shape, data }];
     }),
   );
 }
 
-/** A matrix by rows in an array: where it starts, and how far its rows are apart. */
+/** A matrix in an array: where it starts, and how far its rows and its columns are apart. */
 interface MatrixPlace {
   readonly elements: Float32Array;
   readonly start: number;
-  readonly stride: number;
+  readonly rowStep: number;
+  readonly columnStep: number;
 }
 
 /** Writes a matrix, whose shape is given, transposed to another place; in squares, because one of the two is gone through across. */
@@ -83,13 +148,13 @@ function transpose(from: MatrixPlace, [rows, columns]: readonly [number, number]
     for (let left = 0; left < columns; left += side) {
       const right = Math.min(left + side, columns);
       for (let row = top; row < bottom; row++) {
-        const start = from.start + row * from.stride;
+        const start = from.start + row * from.rowStep;
         for (
-          let column = left, place = to.start + left * to.stride + row;
+          let column = left, place = to.start + left * to.rowStep + row * to.columnStep;
           column < right;
-          column++, place += to.stride
+          column++, place += to.rowStep
         ) {
-          target[place] = source[start + column]!;
+          target[place] = source[start + column * from.columnStep]!;
         }
       }
     }

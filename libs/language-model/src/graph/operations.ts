@@ -4,12 +4,14 @@ import {
   mean,
   multiply,
   reciprocalSquareRoot,
+  reshape,
+  softmax,
   sigmoid,
+  sigmoidGradient,
   square,
   subtract,
   sum,
   withGradient,
-  type Graph,
   type GraphTensor,
 } from '@infalign/tensor-graph';
 
@@ -23,12 +25,12 @@ export function rmsNorm(x: GraphTensor, gain: GraphTensor, epsilon: number): Gra
   const scale = reciprocalSquareRoot(add(mean(square(x), { axes: [1], keep: true }), epsilon));
   const normalised = multiply(x, scale);
   return withGradient(multiply(normalised, gain), [x, gain], (dy) => {
-    const weighted = multiply(dy, gain);
-    const projection = mean(multiply(weighted, normalised), { axes: [1], keep: true });
-    return [
-      multiply(subtract(weighted, multiply(normalised, projection)), scale),
-      sum(multiply(dy, normalised), { axes: [0] }),
-    ];
+    const inNormalised = multiply(dy, gain);
+    const ofGain = multiply(dy, normalised);
+    // The mean over a row of inNormalised·normalised, which is ofGain·g.
+    const [size] = gain.shape as readonly [number];
+    const projection = matMul(ofGain, reshape(multiply(gain, 1 / size), [size, 1]));
+    return [multiply(subtract(inNormalised, multiply(normalised, projection)), scale), sum(ofGain, { axes: [0] })];
   });
 }
 
@@ -42,32 +44,29 @@ export function swiglu(gate: GraphTensor, up: GraphTensor): GraphTensor {
   const slope = sigmoid(gate);
   const silu = multiply(gate, slope);
   return withGradient(multiply(silu, up), [gate, up], (dy) => {
-    // d silu / d gate = σ + silu·(1 − σ) = σ·(1 − silu) + silu
-    const derivative = add(multiply(slope, subtract(1, silu)), silu);
+    // d silu / d gate = σ + gate·σ·(1 − σ)
+    const derivative = add(sigmoidGradient(slope, gate), slope);
     return [multiply(multiply(dy, up), derivative), multiply(dy, silu)];
   });
 }
 
 /**
- * Rotary positions (Su et al., arXiv 2104.09864) in Hugging Face's convention: the first half of a head is rotated with
- * the second: `x·cos + rotate(x)·sin`, `rotate([a, b]) = [−b, a]`. The rotation is a product with a constant matrix, which is
- * faster than cutting and joining halves.
+ * `softmax(scores)·values`. With dP the gradient in the probabilities P, that in scores is `P·(dP − Σ dP·P)`, and `Σ dP·P` of a row is
+ * `Σ dy·y` (Dao et al., arXiv 2205.14135): a sum over e in place of one over all keys.
  *
- * @param x shape [rows, e]
- * @param cos shape [rows, e]
- * @param sin shape [rows, e]
+ * @param scores shape [..., queries, keys]
+ * @param values shape [..., keys, e]
+ * @returns shape [..., queries, e]
  */
-export function rotate(x: GraphTensor, cos: GraphTensor, sin: GraphTensor): GraphTensor {
-  return add(multiply(x, cos), multiply(matMul(x, rotation(x.graph, x.shape[1] as number)), sin));
-}
-
-/** The matrix that, multiplied from the right, makes [−b, a] of [a, b]. */
-function rotation(graph: Graph, width: number): GraphTensor {
-  const half = width / 2;
-  const elements = new Float32Array(width * width);
-  for (let column = 0; column < half; column++) {
-    elements[(column + half) * width + column] = -1;
-    elements[column * width + column + half] = 1;
-  }
-  return graph.constant(elements, [width, width]);
+export function attention(scores: GraphTensor, values: GraphTensor): GraphTensor {
+  const probabilities = softmax(scores);
+  const y = matMul(probabilities, values);
+  return withGradient(y, [scores, values], (dy) => {
+    const ofProbabilities = matMul(dy, values, { transposeB: true });
+    const projection = sum(multiply(dy, y), { axes: [-1], keep: true });
+    return [
+      multiply(probabilities, subtract(ofProbabilities, projection)),
+      matMul(probabilities, dy, { transposeA: true }),
+    ];
+  });
 }

@@ -49,7 +49,7 @@ describe.skipIf(process.platform !== 'linux')('the memory of a training pass', (
       step(sequence);
       return memory('VmHWM') - before;
     });
-    const estimate = trainingBytes(config, batchShape([sequence], { withLast: false }), {
+    const estimate = trainingBytes(config, batchShape([sequence], { withLast: false, whole: true }), {
       recompute: false,
       withLogits: true,
     });

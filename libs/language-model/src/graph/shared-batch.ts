@@ -7,10 +7,12 @@ import { checkSequences, promptKey } from '../token-sequences.js';
  * after another, and a prompt that several responses share stands there once.
  *
  * Attention works on *places* in grids: for prompts [groups, heads, promptTime], for responses [groups, heads, samples,
- * responseTime]. A group is a prompt and up to `samples` of its responses. Where no prompt has several, responses stand in the grid of
- * prompts, each behind its own: attention then is one product over whole sequences.
+ * responseTime]. A group is a prompt and up to `samples` of its responses. Where sequences stand whole, each is a group of its own in
+ * the grid of prompts, its response behind the prompt, and there is no grid of responses: attention is one product over whole sequences.
  */
 export interface SharedBatch {
+  /** Whether sequences stand whole. */
+  readonly whole: boolean;
   readonly groups: number;
   readonly promptTime: number;
   readonly samples: number;
@@ -43,21 +45,33 @@ export interface SharedBatch {
 /** What attention costs at a place, in parts of what a token costs elsewhere: it sets how far prompts are shared. */
 const placeCost = 0.25;
 
+/** How sequences are laid out. */
+export interface BatchLayout {
+  /** Whether the last token of each sequence is needed: not where only what comes before response tokens is. */
+  readonly withLast: boolean;
+  /** Whether sequences stand whole: alike in batches that one graph computes. */
+  readonly whole: boolean;
+}
+
+/** Whether sequences had better stand whole: no prompt has several responses, or so few have that sharing them costs more than it saves. */
+export function betterWhole(sequences: readonly Sequence[]): boolean {
+  return grouped(sequences, Math.max(1, ...sequences.map(({ responseTokens }) => responseTokens.length))).samples === 1;
+}
+
 /**
  * Lays out sequences.
  *
- * @param withLast whether the last token of each sequence is needed: not where only what comes before response tokens is
  * @throws Error if a sequence is none of the model's
  */
 export function sharedBatch(
   config: LanguageModelConfig,
   sequences: readonly Sequence[],
-  { withLast }: { readonly withLast: boolean },
+  { withLast, whole }: BatchLayout,
 ): SharedBatch {
   const { heads, keyValueHeads } = config;
   const perKey = heads / keyValueHeads;
   checkSequences(config, sequences);
-  const { groups, samples, promptTime, responseTime, count } = arranged(sequences, withLast);
+  const { groups, samples, promptTime, responseTime, count } = arranged(sequences, { withLast, whole });
   const responseLength = (sequence: number, { prefix }: Group): number =>
     sequences[sequence]!.promptTokens.length + inputLength(sequences[sequence]!, withLast) - prefix.length;
   const tokens = new Int32Array(count);
@@ -160,6 +174,7 @@ export function sharedBatch(
     if (withLast) lastTokens[sequence] = tokenAt(promptTokens.length + responseTokens.length - 1);
   });
   return {
+    whole,
     groups: groups.length,
     promptTime,
     samples,
@@ -190,8 +205,8 @@ export interface BatchShape {
 }
 
 /** The sizes that `sharedBatch` would give, without laying anything out. */
-export function batchShape(sequences: readonly Sequence[], { withLast }: { readonly withLast: boolean }): BatchShape {
-  const { groups, count, ...sizes } = arranged(sequences, withLast);
+export function batchShape(sequences: readonly Sequence[], layout: BatchLayout): BatchShape {
+  const { groups, count, ...sizes } = arranged(sequences, layout);
   const states = sequences.reduce((sum, { responseTokens }) => sum + responseTokens.length, 0);
   return { ...sizes, groups: groups.length, tokens: count, states };
 }
@@ -204,7 +219,7 @@ function inputLength({ responseTokens }: Sequence, withLast: boolean): number {
 /** Gathers sequences by prompt, and gives the sizes of the grids that they lie in. */
 function arranged(
   sequences: readonly Sequence[],
-  withLast: boolean,
+  { withLast, whole }: BatchLayout,
 ): {
   readonly groups: readonly Group[];
   readonly samples: number;
@@ -215,8 +230,9 @@ function arranged(
 } {
   const lengths = sequences.map((sequence) => inputLength(sequence, withLast));
   const longest = Math.max(1, ...lengths);
-  const { samples, groups: memberships } = grouped(sequences, longest);
-  const whole = samples === 1;
+  const { samples, groups: memberships } = whole
+    ? { samples: 0, groups: sequences.map((_, sequence) => [sequence]) }
+    : grouped(sequences, longest);
   const groups = memberships.map((members): Group => {
     const first = members[0]!;
     const { promptTokens, responseTokens } = sequences[first]!;
@@ -229,7 +245,7 @@ function arranged(
     samples,
     promptTime: Math.max(1, ...prefixes),
     // A grid has a place at least, if only an empty one.
-    responseTime: whole ? 1 : longest,
+    responseTime: whole ? 0 : longest,
     count: count + (whole ? 0 : lengths.reduce((sum, length) => sum + length, 0)),
   };
 }

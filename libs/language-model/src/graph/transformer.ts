@@ -1,6 +1,6 @@
 import {
   add,
-  broadcastTo,
+  complexProduct,
   concatenate,
   fill,
   gather,
@@ -21,30 +21,28 @@ import {
   type Projection,
 } from '@infalign/tensor-graph';
 import { adapterScale, hasAdapter, headSize, type LanguageModelConfig } from '../definition.js';
-import { rmsNorm, rotate, swiglu } from './operations.js';
+import { attention, rmsNorm, swiglu } from './operations.js';
 
 /** Gives the input of a graph that is a weight, by the name of its stack. */
 export type WeightInput = (name: string) => GraphTensor;
 
-/** For every row of queries and keys, [rows, e] each. */
-export interface Rotations {
-  readonly cos: GraphTensor;
-  readonly sin: GraphTensor;
-}
-
-/** The inputs of a graph that are tables of rotary positions, [maxPositions, e] each. */
-export function rotaryInputs(graph: Graph, config: LanguageModelConfig): Rotations {
-  const shape = [config.maxPositions, headSize(config)];
-  return { cos: graph.input('rotaryCos', 'float32', shape), sin: graph.input('rotarySin', 'float32', shape) };
-}
-
-/** The rotations of all queries and keys of tokens. @param positions shape [n], int32 @returns shape [n·(heads + keyValueHeads), e] */
-export function rotationsAt(config: LanguageModelConfig, tables: Rotations, positions: GraphTensor): Rotations {
-  const rotated = config.heads + config.keyValueHeads;
-  const [n] = positions.shape;
-  const repeated = broadcastTo(reshape(positions, [n!, 1]), [n!, rotated]);
-  const rows = reshape(repeated, [product(n!, rotated)]);
-  return { cos: gather(tables.cos, rows), sin: gather(tables.sin, rows) };
+/**
+ * What all queries and keys of tokens are multiplied by, as complex numbers: it rotates them by their positions (Su et al., arXiv
+ * 2104.09864), and scales queries by `e^(−½)`, so that their products with keys are scores. Declares the input `rotaryNumbers`,
+ * [maxPositions, e].
+ *
+ * @param positions shape [n], int32
+ * @returns shape [n·(heads + keyValueHeads), e]
+ */
+export function rotationsAt(graph: Graph, config: LanguageModelConfig, positions: GraphTensor): GraphTensor {
+  const { heads, keyValueHeads, maxPositions } = config;
+  const width = headSize(config);
+  const rotated = heads + keyValueHeads;
+  const [n] = positions.shape as readonly [Dimension];
+  const table = graph.input('rotaryNumbers', 'float32', [maxPositions, width]);
+  const scales = Float32Array.from({ length: rotated }, (_, head) => (head < heads ? width ** -0.5 : 1));
+  const ofTokens = reshape(gather(table, positions), [n, 1, width]);
+  return reshape(multiply(ofTokens, graph.constant(scales, [1, rotated, 1])), [product(n, rotated), width]);
 }
 
 /** How a layer is computed. */
@@ -59,7 +57,8 @@ export interface LayerOptions {
  * One layer: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
  *
  * @param x the residual stream, shape [n, d]
- * @param attend from rotated queries and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
+ * @param rotations of queries and keys, rows [n·(heads + keyValueHeads), e]
+ * @param attend from rotated queries, scaled, and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
  *   heads' outputs, rows [n·heads, e]
  * @returns the residual stream of the tokens that are kept
  */
@@ -68,7 +67,7 @@ export function layer(
   weight: WeightInput,
   index: number,
   x: GraphTensor,
-  rotations: Rotations,
+  rotations: GraphTensor,
   attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
   { kept = (features) => features, multiplied = matMul }: LayerOptions = {},
 ): GraphTensor {
@@ -98,7 +97,7 @@ export function layer(
   }
   const queriesAndKeys = rows(projected, heads + keyValueHeads);
   const values = rows(linear(normalised, 'self_attn.v_proj'), keyValueHeads);
-  const attended = attend(rotate(queriesAndKeys, rotations.cos, rotations.sin), values);
+  const attended = attend(complexProduct(queriesAndKeys, rotations), values);
   const middle = add(kept(x), linear(kept(reshape(attended, [n, hiddenSize])), 'self_attn.o_proj'));
   const again = rmsNorm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
   return add(middle, linear(swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')), 'mlp.down_proj'));
@@ -119,34 +118,69 @@ function adapterProjection(
   return { x: multiply(reduced, adapterScale(config)), weight: weight(`${module}.lora_B.weight`) };
 }
 
+/** How the transformer over a batch is computed. */
+export interface TransformerOptions {
+  /** Whether the sequences of batches stand whole. */
+  readonly whole: boolean;
+  /** Whether layers are computed again for their gradients. */
+  readonly recompute: boolean;
+}
+
 /**
  * The transformer over a `SharedBatch`, whose arrays are inputs of the graph by their names.
  *
- * @param recompute whether layers are computed again for their gradients
  * @returns the residual stream after the last layer, before the final norm, shape [tokens, d]
  */
 export function sharedTransformer(
   graph: Graph,
   config: LanguageModelConfig,
   weight: WeightInput,
-  { recompute }: { readonly recompute: boolean },
+  { whole, recompute }: TransformerOptions,
 ): GraphTensor {
   const { heads, keyValueHeads } = config;
-  const width = headSize(config);
-  const perKey = heads / keyValueHeads;
-  const rotated = heads + keyValueHeads;
   const integers = (name: string, size: Dimension): GraphTensor => graph.input(name, 'int32', [size]);
-  for (const size of ['groups', 'promptTime', 'samples', 'responseTime']) graph.sizeInput(size);
+  for (const size of ['groups', 'promptTime']) graph.sizeInput(size);
   const tokens = integers('tokens', 'tokens');
   const positions = integers('positions', 'tokens');
   const queryKeySource = integers('queryKeySource', 'queryKeyPlaces');
-  const queryKeyTarget = integers('queryKeyTarget', product('tokens', rotated));
-  const valueSource = integers('valueSource', 'valuePlaces');
+  const queryKeyTarget = integers('queryKeyTarget', product('tokens', heads + keyValueHeads));
+  const valueSource = integers('valueSource', whole ? product('groups', keyValueHeads, 'promptTime') : 'valuePlaces');
   const valueTarget = integers('valueTarget', product('tokens', keyValueHeads));
   const outputSource = integers('outputSource', product('tokens', heads));
-  const promptMask = graph.input('promptMask', 'float32', ['groups', 1, 'promptTime']);
+  const inGrids = whole ? wholeAttention(config) : sharedAttention(graph, config);
+  const attend = (queriesAndKeys: GraphTensor, values: GraphTensor): GraphTensor => {
+    const placed = moveRows(queriesAndKeys, queryKeySource, queryKeyTarget);
+    return gather(inGrids(placed, moveRows(values, valueSource, valueTarget)), outputSource);
+  };
+  const rotations = rotationsAt(graph, config, positions);
+  let x = gather(weight('model.embed_tokens.weight'), tokens);
+  for (let index = 0; index < config.layers; index++) {
+    const compute = (input: GraphTensor): GraphTensor => layer(config, weight, index, input, rotations, attend);
+    x = recompute ? recomputed(x, compute) : compute(x);
+  }
+  return x;
+}
 
-  const scale = width ** -0.5;
+/** Attention in grids: of the places of queries and keys, and of values, to those of outputs, rows of e each. */
+type GridAttention = (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor;
+
+/** Where sequences stand whole, there is the grid of prompts alone. */
+function wholeAttention(config: LanguageModelConfig): GridAttention {
+  const { heads, keyValueHeads } = config;
+  const [queries, keys] = [heads, keyValueHeads].map((count) => product('groups', count, 'promptTime'));
+  return (queriesAndKeys, values) => {
+    const [query, key] = split(queriesAndKeys, [queries!, keys!], 0);
+    return reshape(promptAttention(config, 'groups', query!, key!, values), [queries!, headSize(config)]);
+  };
+}
+
+/** Prompts attend to themselves, and responses to their prompts and to themselves. */
+function sharedAttention(graph: Graph, config: LanguageModelConfig): GridAttention {
+  const { heads, keyValueHeads } = config;
+  const width = headSize(config);
+  const perKey = heads / keyValueHeads;
+  for (const size of ['samples', 'responseTime']) graph.sizeInput(size);
+  const promptMask = graph.input('promptMask', 'float32', ['groups', 1, 'promptTime']);
   const promptQueries = product('groups', heads, 'promptTime');
   const promptKeys = product('groups', keyValueHeads, 'promptTime');
   const responseQueries = product('groups', heads, 'samples', 'responseTime');
@@ -156,28 +190,23 @@ export function sharedTransformer(
   const perSample = ['groups', keyValueHeads, 'samples'] as const;
   const allSamples = product(perKey, 'samples', 'responseTime');
 
-  const attend = (queriesAndKeys: GraphTensor, values: GraphTensor): GraphTensor => {
+  return (queriesAndKeys, values) => {
     const [promptQuery, promptKey, responseQuery, responseKey] = split(
-      moveRows(queriesAndKeys, queryKeySource, queryKeyTarget),
+      queriesAndKeys,
       [promptQueries, promptKeys, responseQueries, responseKeys],
       0,
     );
-    const [promptValue, responseValue] = split(
-      moveRows(values, valueSource, valueTarget),
-      [promptKeys, responseKeys],
-      0,
-    );
+    const [promptValue, responseValue] = split(values, [promptKeys, responseKeys], 0);
     const keys = reshape(promptKey!, [...perPrompt, 'promptTime', width]);
     const keyed = reshape(promptValue!, [...perPrompt, 'promptTime', width]);
 
     const promptOutput = promptAttention(config, 'groups', promptQuery!, promptKey!, promptValue!);
 
     // A response sees its prompt, all samples of a prompt in one product, and itself: one softmax over both.
-    const query = multiply(responseQuery!, scale);
-    const overPrompt = matMul(reshape(query, [...perPrompt, allSamples, width]), keys, { transposeB: true });
+    const overPrompt = matMul(reshape(responseQuery!, [...perPrompt, allSamples, width]), keys, { transposeB: true });
     const seen = add(reshape(overPrompt, ['groups', product(keyValueHeads, allSamples), 'promptTime']), promptMask);
     const overResponse = matMul(
-      reshape(query, [...perSample, product(perKey, 'responseTime'), width]),
+      reshape(responseQuery!, [...perSample, product(perKey, 'responseTime'), width]),
       reshape(responseKey!, [...perSample, 'responseTime', width]),
       { transposeB: true },
     );
@@ -196,24 +225,15 @@ export function sharedTransformer(
       reshape(fromPrompt, [responseQueries, width]),
       reshape(fromResponse, [responseQueries, width]),
     );
-    const outputs = concatenate([reshape(promptOutput, [promptQueries, width]), responseOutput], 0, 'outputPlaces');
-    return gather(outputs, outputSource);
+    return concatenate([reshape(promptOutput, [promptQueries, width]), responseOutput], 0, 'outputPlaces');
   };
-
-  const rotations = rotationsAt(config, rotaryInputs(graph, config), positions);
-  let x = gather(weight('model.embed_tokens.weight'), tokens);
-  for (let index = 0; index < config.layers; index++) {
-    const compute = (input: GraphTensor): GraphTensor => layer(config, weight, index, input, rotations, attend);
-    x = recompute ? recomputed(x, compute) : compute(x);
-  }
-  return x;
 }
 
 /**
  * Attention of prompts over themselves: no position sees what follows it, so padding on the right is never seen.
  *
  * @param prompts number of prompts
- * @param query of prompts·heads·promptTime·e elements, in this order; not scaled
+ * @param query of prompts·heads·promptTime·e elements, in this order; scaled
  * @param key of prompts·keyValueHeads·promptTime·e elements
  * @param value the same
  * @returns shape [prompts, keyValueHeads, heads / keyValueHeads · promptTime, e]
@@ -231,13 +251,12 @@ export function promptAttention(
   const rows = product(perKey, 'promptTime');
   const keys = reshape(key, [prompts, keyValueHeads, 'promptTime', width]);
   const values = reshape(value, [prompts, keyValueHeads, 'promptTime', width]);
-  const scaled = multiply(reshape(query, [prompts, keyValueHeads, rows, width]), width ** -0.5);
-  const scores = matMul(scaled, keys, { transposeB: true });
+  const scores = matMul(reshape(query, [prompts, keyValueHeads, rows, width]), keys, { transposeB: true });
   const masked = add(
     reshape(scores, [prompts, heads, 'promptTime', 'promptTime']),
     causalMask(query.graph, 'promptTime'),
   );
-  return matMul(reshape(softmax(masked), [prompts, keyValueHeads, rows, 'promptTime']), values);
+  return attention(reshape(masked, [prompts, keyValueHeads, rows, 'promptTime']), values);
 }
 
 /** 0 where a position sees another, at or before it; −1e9 elsewhere. @returns shape [time, time] */
