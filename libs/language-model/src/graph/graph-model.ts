@@ -52,7 +52,7 @@ export function createGraphModel(
   }: { readonly passBytes?: number; readonly lanes?: number; readonly largeWeights?: number } = {},
 ): LanguageModel {
   const weights = createGraphWeights(config, initial);
-  const tables = { rotaryNumbers: NativeTensor.of(rotaryNumbers(config), [config.maxPositions, headSize(config)]) };
+  const tables = { rotaryNumbers: NativeTensor.of(rotaryNumbers(config), [2 * config.maxPositions, headSize(config)]) };
   const functions = graphFunctions(config, weights.stacks);
   const state: GraphModelState = { config, weights, tables, functions, lanes, largeWeights };
   const disposals: (() => void)[] = [];

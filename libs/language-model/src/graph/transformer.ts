@@ -29,7 +29,7 @@ export type WeightInput = (name: string) => GraphTensor;
 /**
  * What all queries and keys of tokens are multiplied by, as complex numbers: it rotates them by their positions (Su et al., arXiv
  * 2104.09864), and scales queries by `e^(−½)`, so that their products with keys are scores. Declares the input `rotaryNumbers`,
- * [maxPositions, e].
+ * [2·maxPositions, e]: of queries, then of keys.
  *
  * @param positions shape [n], int32
  * @returns shape [n·(heads + keyValueHeads), e]
@@ -39,10 +39,10 @@ export function rotationsAt(graph: Graph, config: LanguageModelConfig, positions
   const width = headSize(config);
   const rotated = heads + keyValueHeads;
   const [n] = positions.shape as readonly [Dimension];
-  const table = graph.input('rotaryNumbers', 'float32', [maxPositions, width]);
-  const scales = Float32Array.from({ length: rotated }, (_, head) => (head < heads ? width ** -0.5 : 1));
-  const ofTokens = reshape(gather(table, positions), [n, 1, width]);
-  return reshape(multiply(ofTokens, graph.constant(scales, [1, rotated, 1])), [product(n, rotated), width]);
+  const table = graph.input('rotaryNumbers', 'float32', [2 * maxPositions, width]);
+  const starts = Int32Array.from({ length: rotated }, (_, head) => (head < heads ? 0 : maxPositions));
+  const places = add(reshape(positions, [n, 1]), graph.constant(starts, [1, rotated]));
+  return gather(table, reshape(places, [product(n, rotated)]));
 }
 
 /** How a layer is computed. */
