@@ -25,4 +25,9 @@ describe('sequences laid out for a graph', () => {
   it('stand whole where a grid with room for two responses to each prompt costs more than one prompt twice', () => {
     expect(shapeOf([1, 1, ...Array.from({ length: 30 }, (_, index) => index + 2)].map(prompt)).whole).toBe(true);
   });
+
+  it('are judged however many there are: more than a function takes as arguments', () => {
+    const sequence = { promptTokens: [1], responseTokens };
+    expect(betterWhole(Array.from({ length: 200_000 }, () => sequence))).toBe(false);
+  });
 });

@@ -55,7 +55,8 @@ export interface BatchLayout {
 
 /** Whether sequences had better stand whole: no prompt has several responses, or so few have that sharing them costs more than it saves. */
 export function betterWhole(sequences: readonly Sequence[]): boolean {
-  return grouped(sequences, Math.max(1, ...sequences.map(({ responseTokens }) => responseTokens.length))).samples === 1;
+  const longest = sequences.reduce((most, { responseTokens }) => Math.max(most, responseTokens.length), 1);
+  return cheapestSamples(sequences, byPrompt(sequences), longest) === 1;
 }
 
 /**
@@ -275,14 +276,34 @@ function grouped(
   sequences: readonly Sequence[],
   responseTime: number,
 ): { readonly samples: number; readonly groups: readonly (readonly number[])[] } {
-  const byPrompt = new Map<string, number[]>();
+  const prompts = byPrompt(sequences);
+  const samples = cheapestSamples(sequences, prompts, responseTime);
+  const groups = prompts.flatMap((members) =>
+    Array.from({ length: Math.ceil(members.length / samples) }, (_, part) =>
+      members.slice(part * samples, (part + 1) * samples),
+    ),
+  );
+  return { samples, groups };
+}
+
+/** The sequences of every prompt. */
+function byPrompt(sequences: readonly Sequence[]): readonly (readonly number[])[] {
+  const prompts = new Map<string, number[]>();
   sequences.forEach(({ promptTokens }, sequence) => {
     const key = promptKey(promptTokens);
-    const members = byPrompt.get(key);
+    const members = prompts.get(key);
     if (members) members.push(sequence);
-    else byPrompt.set(key, [sequence]);
+    else prompts.set(key, [sequence]);
   });
-  const prompts = [...byPrompt.values()];
+  return [...prompts.values()];
+}
+
+/** How many responses to a prompt a group had better have at most. @param prompts the sequences of each */
+function cheapestSamples(
+  sequences: readonly Sequence[],
+  prompts: readonly (readonly number[])[],
+  responseTime: number,
+): number {
   let [samples, least] = [1, Infinity];
   for (const candidate of new Set(prompts.map((members) => members.length))) {
     const groups = prompts.reduce((sum, members) => sum + Math.ceil(members.length / candidate), 0);
@@ -293,10 +314,5 @@ function grouped(
     const cost = repeated + placeCost * groups * candidate * responseTime;
     if (cost < least) [samples, least] = [candidate, cost];
   }
-  const groups = prompts.flatMap((members) =>
-    Array.from({ length: Math.ceil(members.length / samples) }, (_, part) =>
-      members.slice(part * samples, (part + 1) * samples),
-    ),
-  );
-  return { samples, groups };
+  return samples;
 }
