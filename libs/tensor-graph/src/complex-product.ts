@@ -19,12 +19,11 @@ export function complexProduct(a: GraphTensor, b: GraphTensor): GraphTensor {
     );
   }
   const shape = [...a.shape.slice(0, -1), pairs];
-  const product = multiply(asComplex(a, shape), asComplex(b, shape));
+  const [x, y] = [asComplex(a, shape), asComplex(b, shape)];
   // With z̄ for the conjugate: da = dy·b̄, db = dy·ā.
-  return withGradient(asPairs(product, a.shape), [a, b], (dy) => [
-    asPairs(multiply(asComplex(dy, shape), conjugate(asComplex(b, shape))), a.shape),
-    asPairs(multiply(asComplex(dy, shape), conjugate(asComplex(a, shape))), b.shape),
-  ]);
+  return withGradient(asPairs(multiply(x, y), a.shape), [a, b], (dy) =>
+    [y, x].map((other) => asPairs(multiply(asComplex(dy, shape), conjugate(other)), a.shape)),
+  );
 }
 
 /** The bytes of pairs are those of complex numbers. */

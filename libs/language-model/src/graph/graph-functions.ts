@@ -41,33 +41,33 @@ export function graphFunctions(config: LanguageModelConfig, stacks: readonly Sta
 }
 
 function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunctions {
-  const scorings = new Map<boolean, GraphFunction<Scores>>();
-  const steps = new Map<string, GraphFunction<StepOutput>>();
   const made: { -readonly [Name in keyof GraphFunctions]?: GraphFunctions[Name] } = {};
   return {
-    scoring(whole) {
-      let scoring = scorings.get(whole);
-      if (!scoring) scorings.set(whole, (scoring = scoringFunction(config, stacks, whole)));
-      return scoring;
-    },
+    scoring: oneForEach((whole) => scoringFunction(config, stacks, whole)),
     get sharedPrefill() {
       return (made.sharedPrefill ??= prefillFunction(config, stacks, 'prompt'));
     },
     get prefill() {
       return (made.prefill ??= prefillFunction(config, stacks, 'response'));
     },
-    step(kind) {
-      const key = JSON.stringify([kind.shared, kind.cut]);
-      let step = steps.get(key);
-      if (!step) steps.set(key, (step = stepFunction(config, stacks, kind)));
-      return step;
-    },
+    step: oneForEach((kind) => stepFunction(config, stacks, kind)),
     get move() {
       return (made.move ??= moveFunction(config));
     },
     get grow() {
       return (made.grow ??= growFunction(config));
     },
+  };
+}
+
+/** Makes one for each kind, when it is first asked for. */
+function oneForEach<Kind, Made>(make: (kind: Kind) => Made): (kind: Kind) => Made {
+  const all = new Map<string, Made>();
+  return (kind) => {
+    const key = JSON.stringify(kind);
+    let made = all.get(key);
+    if (!made) all.set(key, (made = make(kind)));
+    return made;
   };
 }
 

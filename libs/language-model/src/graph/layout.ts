@@ -66,77 +66,70 @@ function inputsFirst(name: string): boolean {
 }
 
 /** The elements of a stack. */
-export function stacked({ name, shape, parts, headSize: width }: StackedWeight, weights: Weights): Float32Array {
-  if (!inputsFirst(name)) return weights.get(parts[0]!.name)!.data;
-  const outputs = shape[1]!;
-  const elements = new Float32Array(shape[0]! * outputs);
-  let first = 0;
-  for (const part of parts) {
-    const { data } = weights.get(part.name)!;
-    const inputs = part.shape[1]!;
-    for (const { from, count, to, step } of outputRuns(part.shape[0]!, width)) {
-      transpose({ elements: data, start: from * inputs, rowStep: inputs, columnStep: 1 }, [count, inputs], {
-        elements,
-        start: first + to,
-        rowStep: outputs,
-        columnStep: step,
-      });
-    }
-    first += part.shape[0]!;
+export function stacked(stack: StackedWeight, weights: Weights): Float32Array {
+  if (!inputsFirst(stack.name)) return weights.get(stack.parts[0]!.name)!.data;
+  const elements = new Float32Array(stack.shape[0]! * stack.shape[1]!);
+  for (const { name, outputs, inputs, inModel, inStack } of outputRuns(stack)) {
+    const { data } = weights.get(name)!;
+    transpose({ elements: data, ...inModel }, [outputs, inputs], { elements, ...inStack });
   }
   return elements;
-}
-
-/** Outputs that follow one another in the model, and where they are among those of a stack. */
-interface OutputRun {
-  readonly from: number;
-  readonly count: number;
-  readonly to: number;
-  /** How far they are apart there. */
-  readonly step: number;
-}
-
-/** The outputs of a weight in runs: halves of heads, where queries and keys are rotated in pairs, and else all. */
-function outputRuns(outputs: number, width: number | undefined): readonly OutputRun[] {
-  if (width === undefined) return [{ from: 0, count: outputs, to: 0, step: 1 }];
-  const half = width / 2;
-  return Array.from({ length: outputs / half }, (_, run) => ({
-    from: run * half,
-    count: half,
-    to: Math.floor(run / 2) * width + (run % 2),
-    step: 2,
-  }));
 }
 
 /** The weights in a stack, by their names. */
 export function unstacked(stack: StackedWeight, elements: Float32Array): Weights {
   if (!inputsFirst(stack.name)) return new Map(stack.parts.map(({ name, shape }) => [name, { shape, data: elements }]));
-  const outputs = stack.shape[1]!;
-  let first = 0;
-  return new Map(
-    stack.parts.map(({ name, shape }) => {
-      const [own, inputs] = shape as readonly [number, number];
-      const data = new Float32Array(own * inputs);
-      for (const { from, count, to, step } of outputRuns(own, stack.headSize)) {
-        transpose({ elements, start: first + to, rowStep: outputs, columnStep: step }, [inputs, count], {
-          elements: data,
-          start: from * inputs,
-          rowStep: inputs,
-          columnStep: 1,
-        });
-      }
-      first += own;
-      return [name, { shape, data }];
-    }),
+  const weights: Weights = new Map(
+    stack.parts.map(({ name, shape }) => [name, { shape, data: new Float32Array(shape[0]! * shape[1]!) }]),
   );
+  for (const { name, outputs, inputs, inModel, inStack } of outputRuns(stack)) {
+    const { data } = weights.get(name)!;
+    transpose({ elements, ...inStack }, [inputs, outputs], { elements: data, ...inModel });
+  }
+  return weights;
 }
 
-/** A matrix in an array: where it starts, and how far its rows and its columns are apart. */
-interface MatrixPlace {
-  readonly elements: Float32Array;
+/** Outputs of a weight that follow one another, as rows in the model and as columns in a stack. */
+interface OutputRun {
+  readonly name: string;
+  readonly outputs: number;
+  readonly inputs: number;
+  readonly inModel: Steps;
+  readonly inStack: Steps;
+}
+
+/** The outputs of a stack in runs: halves of heads, where queries and keys are rotated in pairs, and else all of a weight. */
+function outputRuns({ shape, parts, headSize: width }: StackedWeight): OutputRun[] {
+  const step = width === undefined ? 1 : 2;
+  let first = 0;
+  return parts.flatMap(({ name, shape: [own, inputs] }) => {
+    const outputs = (width ?? own!) / step;
+    const runs = Array.from({ length: own! / outputs }, (_, run) => ({
+      name,
+      outputs,
+      inputs: inputs!,
+      inModel: { start: run * outputs * inputs!, rowStep: inputs!, columnStep: 1 },
+      // Runs that go together stand in each other's gaps.
+      inStack: {
+        start: first + Math.floor(run / step) * outputs * step + (run % step),
+        rowStep: shape[1]!,
+        columnStep: step,
+      },
+    }));
+    first += own!;
+    return runs;
+  });
+}
+
+/** Where a matrix starts in an array, and how far its rows and its columns are apart. */
+interface Steps {
   readonly start: number;
   readonly rowStep: number;
   readonly columnStep: number;
+}
+
+interface MatrixPlace extends Steps {
+  readonly elements: Float32Array;
 }
 
 /** Writes a matrix, whose shape is given, transposed to another place; in squares, because one of the two is gone through across. */
