@@ -78,11 +78,12 @@ export function compile<Output extends string>(
   /** @param read gets what was read for this run alone */
   function idsOf(inputs: Readonly<Record<string, Feed>>, plan: Plan, read: NativeTensor[]): number[] {
     const sizes = new Map<string, number>();
-    return plan.inputs.map(([name, declared]) => {
+    return plan.inputs.map((declared) => {
+      const { name } = declared;
       const feed = inputs[name];
       if (feed === undefined) throw new Error(`the input ${name} is missing`);
       if (feed instanceof NativeTensor) {
-        checkInput(name, declared, feed, sizes);
+        checkInput(declared, feed, sizes);
         return feed.id;
       }
       let value: NativeTensor;
@@ -91,7 +92,7 @@ export function compile<Output extends string>(
         sizes.set(name, feed);
       } else {
         value = feed.value();
-        checkInput(name, declared, value, sizes);
+        checkInput(declared, value, sizes);
       }
       read.push(value);
       return value.id;
@@ -134,8 +135,15 @@ export function compile<Output extends string>(
 /** One choice of outputs and one number of copies, prepared. */
 interface Plan {
   /** Of one copy. */
-  readonly inputs: readonly (readonly [string, GraphTensor])[];
+  readonly inputs: readonly DeclaredInput[];
   readonly run: Run;
+}
+
+interface DeclaredInput {
+  readonly name: string;
+  readonly tensor: GraphTensor;
+  /** The dimensions of its shape, taken apart once for all runs. */
+  readonly dimensions: readonly ReturnType<typeof factorsOf>[];
 }
 
 function createPlan(
@@ -164,7 +172,8 @@ function createPlan(
     inputs: places(inputs.map(([, tensor]) => tensor)),
     outputs: places(outputs),
   });
-  return { inputs, run };
+  const declared = inputs.map(([name, tensor]) => ({ name, tensor, dimensions: tensor.shape.map(factorsOf) }));
+  return { inputs: declared, run };
 }
 
 function sizeTensor(name: string, graph: Graph, size: number): NativeTensor {
@@ -174,21 +183,23 @@ function sizeTensor(name: string, graph: Graph, size: number): NativeTensor {
 }
 
 /** @param sizes of the names met so far in this run */
-function checkInput(name: string, declared: GraphTensor, feed: NativeTensor, sizes: Map<string, number>): void {
+function checkInput(
+  { name, tensor: declared, dimensions }: DeclaredInput,
+  feed: NativeTensor,
+  sizes: Map<string, number>,
+): void {
   const { dtype } = feed;
   const fits =
     dtype === declared.dtype &&
-    feed.shape.length === declared.shape.length &&
-    declared.shape.every((dimension, axis) => {
+    feed.shape.length === dimensions.length &&
+    dimensions.every(({ coefficient, factors }, axis) => {
       const size = feed.shape[axis]!;
-      if (typeof dimension === 'number') return size === dimension;
-      const { coefficient, factors } = factorsOf(dimension);
-      const known = factors.map((factor) => sizes.get(factor));
-      if (factors.length === 1 && coefficient === 1 && known[0] === undefined) {
-        sizes.set(dimension, size);
+      const [first] = factors;
+      if (first !== undefined && factors.length === 1 && coefficient === 1 && !sizes.has(first)) {
+        sizes.set(first, size);
         return true;
       }
-      return size === known.reduce<number>((all, each) => all * (each ?? NaN), coefficient);
+      return size === factors.reduce((all, factor) => all * (sizes.get(factor) ?? NaN), coefficient);
     });
   if (!fits) {
     const named = [...sizes].map(([symbol, size]) => `${symbol} = ${size}`).join(', ');

@@ -45,15 +45,16 @@ function requestsFor(samples: number, seed: string): SampleRequest[] {
 
 describe('responses longer than what rows have room for at first', () => {
   it.each([
-    { samples: 1, how: 'by a thread each', model: config, largeWeights: Infinity },
-    { samples: 5, how: 'by a thread each', model: config, largeWeights: Infinity },
-    { samples: 1, how: 'by threads that share products', model: config, largeWeights: 0 },
-    { samples: 5, how: 'by threads that share products', model: config, largeWeights: 0 },
-    { samples: 5, how: 'by threads that share products, with adapters', model: adapted, largeWeights: 0 },
+    { samples: 1, how: 'by lanes by themselves', model: config, lanes: 2, largeWeights: Infinity },
+    { samples: 5, how: 'by lanes by themselves', model: config, lanes: 2, largeWeights: Infinity },
+    { samples: 1, how: 'by lanes that share products', model: config, lanes: 2, largeWeights: 0 },
+    { samples: 5, how: 'by lanes that share products', model: config, lanes: 2, largeWeights: 0 },
+    { samples: 5, how: 'by lanes that share products, with adapters', model: adapted, lanes: 2, largeWeights: 0 },
+    { samples: 5, how: 'by two lanes that share products and a third', model: adapted, lanes: 3, largeWeights: 0 },
   ])('are what a full forward pass says, and the same in a later call, $samples to a prompt, $how', (each) => {
-    const { samples, model, largeWeights } = each;
+    const { samples, model, lanes, largeWeights } = each;
     const [first, second] = [requestsFor(samples, 'first'), requestsFor(samples, 'second')];
-    const [used, fresh] = [0, 1].map(() => createGraphModel(model, weightsOf(model), { lanes: 2, largeWeights }));
+    const [used, fresh] = [0, 1].map(() => createGraphModel(model, weightsOf(model), { lanes, largeWeights }));
     try {
       const before = used!.sample(first, settings);
       const responses = used!.sample(second, settings);

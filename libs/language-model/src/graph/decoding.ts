@@ -4,11 +4,11 @@ import { headSize } from '../definition.js';
 import type { SampledResponse, SampleRequest, SamplingSettings } from '../language-model.js';
 import { changesProbabilities, checkSampling, drawToken, undrawable } from '../token-choice.js';
 import { createCaches, growCaches, sameSizes, type Caches, type CacheSizes } from './decoding-caches.js';
-import type { StepOutput } from './decoding-graph.js';
 import type { GraphModelState } from './graph-model.js';
-import { ran, ranTogether, sideBySide, chunksOf, type Lane, type RunOptions } from './lanes.js';
+import { ran, sideBySide, type Lane, type RunOptions } from './lanes.js';
 import { checkPrompts } from '../token-sequences.js';
 import { groupsOf, inParts, type Group } from './prompt-groups.js';
+import type { StepOutput } from './step-graph.js';
 import { mostUniform } from './token-draw.js';
 
 /** Samples from a model; keeps its caches between calls. */
@@ -28,9 +28,9 @@ const prefillTokens = 4096;
 /** Positions of the responses' caches to begin with; they double. */
 const firstCapacity = 32;
 
-/** Threads that share the products of a step at most, and responses for each of them up to which they do. */
-const mostCut = 2;
-const fewResponses = 24;
+/** Lanes that share products at most, and responses for each of them up to which they do. */
+const mostSharing = 2;
+const fewResponses = 32;
 
 /** A response that is being sampled. */
 interface Row {
@@ -52,14 +52,10 @@ export function createDecoder(state: GraphModelState): Decoder {
   const weightBytes = weights.stacks.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
   const caches: (Caches | undefined)[] = [];
 
-  /**
-   * How many lanes there are for so many requests, and into how many parts each cuts products. Where weights are large, a step of few rows
-   * waits for memory: lanes then share threads, so that fewer of them read the weights.
-   */
-  function lanesFor(requests: number): { readonly lanes: number; readonly cut: number } {
+  /** How many lanes share products. Where weights are large, a step of few rows waits for memory: so fewer of them read the weights. */
+  function sharingFor(requests: number): number {
     const few = requests <= fewResponses * state.lanes && weightBytes >= state.largeWeights;
-    const cut = few ? Math.min(mostCut, state.lanes) : 1;
-    return { lanes: Math.ceil(state.lanes / cut), cut };
+    return few ? Math.min(mostSharing, state.lanes) : 1;
   }
 
   /** Caches of a lane for some requests. */
@@ -105,9 +101,9 @@ export function createDecoder(state: GraphModelState): Decoder {
       const fixed = { temperature, ...state.tables, ...values };
       const results = new Array<SampledResponse>(requests.length);
       try {
-        const { lanes, cut } = lanesFor(requests.length);
-        const sampling = inParts(groupsOf(requests), lanes).map((groups, lane) =>
-          sampleAll(state, cut, fixed, cachesFor(lane, groups, settings), groups, requests, settings, results),
+        const sharing = sharingFor(requests.length);
+        const sampling = inParts(groupsOf(requests), state.lanes).map((groups, lane) =>
+          sampleAll(state, sharing, fixed, cachesFor(lane, groups, settings), groups, requests, settings, results),
         );
         sideBySide(sampling);
         return results;
@@ -131,12 +127,12 @@ interface Grid {
 }
 
 /**
- * @param cut into how many parts products are cut, and prompts, to be computed at the same time
+ * @param sharing how many lanes share products
  * @param results gets the responses
  */
 function* sampleAll(
   { config, functions }: GraphModelState,
-  cut: number,
+  sharing: number,
   fixed: Readonly<Record<string, NativeTensor>>,
   caches: Caches,
   queue: Group[],
@@ -146,7 +142,7 @@ function* sampleAll(
 ): Lane<void> {
   const { heads, keyValueHeads, vocabSize, maxPositions, eosTokenId } = config;
   const shared = caches.promptSlots > 0;
-  const stepGraph = functions.step({ shared, cut });
+  const stepGraph = functions.step({ shared, sharing });
   /** Whether tokens are drawn from probabilities that steps give; else steps draw them. */
   const drawnHere = changesProbabilities(settings, vocabSize);
   /** By row of the caches; undefined where a response has just ended. */
@@ -167,7 +163,9 @@ function* sampleAll(
   /** Begins requests where rows are free, and closes the gaps that remain. */
   function* refill(): Lane<void> {
     let changed = rows.includes(undefined);
-    for (let places = freePlaces(); places.length > 0 && queue.length > 0; places = freePlaces()) {
+    while (queue.length > 0) {
+      const places = freePlaces();
+      if (places.length === 0) break;
       const [group] = queue;
       if (group!.slot === undefined) {
         if (places.length < caches.rowSlots && places.length < refillShare * caches.rowSlots) break;
@@ -200,21 +198,20 @@ function* sampleAll(
     let wanted = 0;
     for (const group of queue) {
       if (wanted >= places.length || (shared && freeSlots.length === 0)) break;
-      if (groups.length > 0 && (groups.length + 1) * caches.promptTime > cut * prefillTokens) break;
+      if (groups.length > 0 && (groups.length + 1) * caches.promptTime > prefillTokens) break;
       group.slot = shared ? freeSlots.pop()! : places[wanted]!;
       groups.push(group);
       wanted += group.waiting.length;
     }
-    const size = Math.ceil(groups.length / cut);
-    const parts = chunksOf(groups, size);
-    const feeds = parts.map(promptFeeds);
-    const results = shared
-      ? yield* ranTogether(functions.sharedPrefill, { ...fixed, ...caches.prompts }, feeds)
-      : yield* ranTogether(functions.prefill, { ...fixed, ...caches.responses, capacity: caches.capacity }, feeds);
-    results.forEach(({ probabilities }, part) => {
-      const all = probabilities.take() as Float32Array;
-      parts[part]!.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
-    });
+    const { probabilities } = shared
+      ? yield* ran(functions.sharedPrefill, { ...fixed, ...caches.prompts }, promptFeeds(groups))
+      : yield* ran(
+          functions.prefill,
+          { ...fixed, ...caches.responses, capacity: caches.capacity },
+          promptFeeds(groups),
+        );
+    const all = probabilities.take() as Float32Array;
+    groups.forEach((group, index) => (group.first = all.slice(index * vocabSize, (index + 1) * vocabSize)));
   }
 
   function promptFeeds(groups: readonly Group[]): Record<string, NativeTensor> {
@@ -367,11 +364,11 @@ function* sampleAll(
 }
 
 function floats(elements: ArrayLike<number>): NativeTensor {
-  const vector = Float32Array.from(elements);
+  const vector = new Float32Array(elements);
   return NativeTensor.of(vector, [vector.length]);
 }
 
 function integers(elements: ArrayLike<number>): NativeTensor {
-  const vector = Int32Array.from(elements);
+  const vector = new Int32Array(elements);
   return NativeTensor.of(vector, [vector.length]);
 }

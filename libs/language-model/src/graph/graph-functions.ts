@@ -1,15 +1,9 @@
 import { compile, Graph, type GraphFunction, type GraphTensor } from '@infalign/tensor-graph';
 import { hasLanguageModelHead, type LanguageModelConfig } from '../definition.js';
-import {
-  growFunction,
-  moveFunction,
-  prefillFunction,
-  stepFunction,
-  type StepKind,
-  type StepOutput,
-} from './decoding-graph.js';
+import { growFunction, moveFunction, prefillFunction } from './decoding-graph.js';
 import { modelGraph } from './heads.js';
 import { weightInputs, type StackedWeight } from './layout.js';
+import { stepFunction, type StepKind, type StepOutput } from './step-graph.js';
 
 /** Outputs of the graph that scores. */
 export type Scores = 'logProbs' | 'logDistributions' | 'divergence' | 'values' | 'rewards';

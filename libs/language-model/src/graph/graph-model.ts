@@ -25,7 +25,7 @@ export interface GraphModelState {
   readonly tables: { readonly rotaryNumbers: NativeTensor };
   /** Parts of a batch that are computed at the same time. */
   readonly lanes: number;
-  /** Bytes of weights from which on few responses are sampled by threads that share products. */
+  /** Bytes of weights from which on lanes share products where they sample few responses. */
   readonly largeWeights: number;
 }
 
@@ -39,7 +39,7 @@ const passLogits = 2 ** 25;
  *
  * @param passBytes what activations that are held at a time for training may take
  * @param lanes parts of a batch that are computed at the same time
- * @param largeWeights bytes of weights from which on few responses are sampled by threads that share products
+ * @param largeWeights bytes of weights from which on lanes share products where they sample few responses
  * @throws InputError if the weights do not belong to the configuration
  */
 export function createGraphModel(

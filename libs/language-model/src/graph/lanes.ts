@@ -5,8 +5,7 @@ type Inputs = Readonly<Record<string, Feed>>;
 /** A graph that a lane wants to have run. */
 interface Wanted {
   readonly fn: GraphFunction<string>;
-  /** Of every computation of it that is wanted. */
-  readonly inputs: readonly Inputs[];
+  readonly inputs: Inputs;
   /** All by default; the same for all lanes that want the graph. */
   readonly outputs: readonly string[] | undefined;
   /** Whether it waits while another lane wants what does not wait, to be run together with more lanes. */
@@ -14,7 +13,7 @@ interface Wanted {
 }
 
 /** One of several computations of the same kind, side by side: it gives up its turn wherever it needs a graph to be run. */
-export type Lane<Result> = Generator<Wanted, Result, Record<string, NativeTensor>[]>;
+export type Lane<Result> = Generator<Wanted, Result, Record<string, NativeTensor>>;
 
 /** How a graph is run within a lane. */
 export interface RunOptions<Output> {
@@ -34,28 +33,12 @@ export function* ran<Output extends string>(
   fn: GraphFunction<Output>,
   inputs: Inputs,
   own: Readonly<Record<string, NativeTensor>>,
-  options?: RunOptions<Output>,
-): Lane<Record<Output, NativeTensor>> {
-  const [outputs] = yield* ranTogether(fn, inputs, [own], options);
-  return outputs!;
-}
-
-/**
- * Has a graph run several times at once, within a lane.
- *
- * @param inputs of all
- * @param own inputs of each, as for `ran`
- */
-export function* ranTogether<Output extends string>(
-  fn: GraphFunction<Output>,
-  inputs: Inputs,
-  own: readonly Readonly<Record<string, NativeTensor>>[],
   { outputs, waits = false }: RunOptions<Output> = {},
-): Lane<Record<Output, NativeTensor>[]> {
+): Lane<Record<Output, NativeTensor>> {
   try {
-    return yield { fn, inputs: own.map((each) => ({ ...inputs, ...each })), outputs, waits };
+    return yield { fn, inputs: { ...inputs, ...own }, outputs, waits };
   } finally {
-    own.forEach(disposeAll);
+    disposeAll(own);
   }
 }
 
@@ -69,13 +52,13 @@ export function* ranTogether<Output extends string>(
 export function sideBySide<Result>(lanes: readonly Lane<Result>[]): Result[] {
   const results = new Array<Result>(lanes.length);
   const waiting = new Map<number, Wanted>();
-  const advance = (lane: number, outputs: Record<string, NativeTensor>[]): void => {
+  const advance = (lane: number, outputs: Record<string, NativeTensor>): void => {
     const { done, value } = lanes[lane]!.next(outputs);
     if (!done) waiting.set(lane, value);
     else results[lane] = value;
   };
   try {
-    lanes.forEach((_, lane) => advance(lane, []));
+    lanes.forEach((_, lane) => advance(lane, {}));
     while (waiting.size > 0) {
       const all = [...waiting];
       const urgent = all.filter(([, { waits }]) => !waits);
@@ -84,11 +67,11 @@ export function sideBySide<Result>(lanes: readonly Lane<Result>[]): Result[] {
       for (const fn of new Set(turn.map(([, wanted]) => wanted.fn))) {
         const wanting = turn.filter(([, wanted]) => wanted.fn === fn);
         const outputs = fn.runTogether(
-          wanting.flatMap(([, { inputs }]) => inputs),
+          wanting.map(([, { inputs }]) => inputs),
           wanting[0]![1].outputs,
         );
         try {
-          for (const [lane, { inputs }] of wanting) advance(lane, outputs.splice(0, inputs.length));
+          for (const [lane] of wanting) advance(lane, outputs.shift()!);
         } finally {
           // Where a lane fails, those after it do not get theirs.
           outputs.forEach(disposeAll);

@@ -26,53 +26,61 @@ import { attention, rmsNorm, swiglu } from './operations.js';
 /** Gives the input of a graph that is a weight, by the name of its stack. */
 export type WeightInput = (name: string) => GraphTensor;
 
+/** Declares the input `rotaryNumbers`, [2·maxPositions, e]: by position, what queries are multiplied by as complex numbers, then keys. */
+export function rotaryInput(graph: Graph, config: LanguageModelConfig): GraphTensor {
+  return graph.input('rotaryNumbers', 'float32', [2 * config.maxPositions, headSize(config)]);
+}
+
 /**
  * What all queries and keys of tokens are multiplied by, as complex numbers: it rotates them by their positions (Su et al., arXiv
- * 2104.09864), and scales queries by `e^(−½)`, so that their products with keys are scores. Declares the input `rotaryNumbers`,
- * [2·maxPositions, e]: of queries, then of keys.
+ * 2104.09864), and scales queries by `e^(−½)`, so that their products with keys are scores.
  *
+ * @param table what `rotaryInput` declares
  * @param positions shape [n], int32
  * @returns shape [n·(heads + keyValueHeads), e]
  */
-export function rotationsAt(graph: Graph, config: LanguageModelConfig, positions: GraphTensor): GraphTensor {
+export function rotationsAt(table: GraphTensor, config: LanguageModelConfig, positions: GraphTensor): GraphTensor {
   const { heads, keyValueHeads, maxPositions } = config;
-  const width = headSize(config);
   const rotated = heads + keyValueHeads;
   const [n] = positions.shape as readonly [Dimension];
-  const table = graph.input('rotaryNumbers', 'float32', [2 * maxPositions, width]);
   const starts = Int32Array.from({ length: rotated }, (_, head) => (head < heads ? 0 : maxPositions));
-  const places = add(reshape(positions, [n, 1]), graph.constant(starts, [1, rotated]));
+  const places = add(reshape(positions, [n, 1]), table.graph.constant(starts, [1, rotated]));
   return gather(table, reshape(places, [product(n, rotated)]));
 }
 
-/** How a layer is computed. */
-export interface LayerOptions {
+/** Tokens that a layer computes, and how they attend. */
+export interface Stream {
+  /** The residual stream, shape [n, d]. */
+  readonly x: GraphTensor;
+  /** Of queries and keys, rows [n·(heads + keyValueHeads), e]. */
+  readonly rotations: GraphTensor;
+  /**
+   * From rotated queries, scaled, and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the heads'
+   * outputs, rows [n·heads, e].
+   */
+  readonly attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor;
   /** Of features of all tokens, those of the tokens that are wanted after attention, for what follows it; all by default. */
   readonly kept?: (features: GraphTensor) => GraphTensor;
-  /** How features are multiplied by a linear layer, [input, output], beside its adapter; `matMul` by default. */
-  readonly multiplied?: (features: GraphTensor, weight: GraphTensor) => GraphTensor;
 }
 
+/** How features of streams are multiplied by a linear layer, [input, output], beside its adapter. */
+export type Multiplied = (features: readonly GraphTensor[], weight: GraphTensor) => readonly GraphTensor[];
+
+const eachByItself: Multiplied = (features, weight) => features.map((x) => matMul(x, weight));
+
 /**
- * One layer: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
+ * One layer of every stream: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
  *
- * @param x the residual stream, shape [n, d]
- * @param rotations of queries and keys, rows [n·(heads + keyValueHeads), e]
- * @param attend from rotated queries, scaled, and keys, rows [n·(heads + keyValueHeads), e], and values, rows [n·keyValueHeads, e], to the
- *   heads' outputs, rows [n·heads, e]
- * @returns the residual stream of the tokens that are kept
+ * @returns the residual streams, of the tokens that are kept
  */
 export function layer(
   config: LanguageModelConfig,
   weight: WeightInput,
   index: number,
-  x: GraphTensor,
-  rotations: GraphTensor,
-  attend: (queriesAndKeys: GraphTensor, values: GraphTensor) => GraphTensor,
-  { kept = (features) => features, multiplied = matMul }: LayerOptions = {},
-): GraphTensor {
+  streams: readonly Stream[],
+  multiplied = eachByItself,
+): readonly GraphTensor[] {
   const { heads, keyValueHeads, hiddenSize, rmsNormEpsilon } = config;
-  const [n] = x.shape as readonly [Dimension, number];
   const width = headSize(config);
   const prefix = `model.layers.${index}`;
   const of = (name: string): GraphTensor => weight(`${prefix}.${name}.weight`);
@@ -80,27 +88,55 @@ export function layer(
     const part = adapterProjection(config, weight, `${prefix}.${name}`, input);
     return matMul(part.x, part.weight);
   };
-  const linear = (input: GraphTensor, name: string): GraphTensor => {
-    const output = multiplied(input, of(name));
-    return hasAdapter(config, name) ? add(output, adapted(input, name)) : output;
-  };
-  const rows = (input: GraphTensor, count: number): GraphTensor => reshape(input, [product(n, count), width]);
+  const rows = (input: GraphTensor, count: number): GraphTensor =>
+    reshape(input, [product(input.shape[0]!, count), width]);
 
-  const normalised = rmsNorm(x, of('input_layernorm'), rmsNormEpsilon);
-  let projected = multiplied(normalised, of('self_attn.qk_proj'));
-  const parts = { 'self_attn.q_proj': heads, 'self_attn.k_proj': keyValueHeads };
-  if (Object.keys(parts).some((name) => hasAdapter(config, name))) {
-    const outputs = Object.entries(parts).map(([name, count]) =>
-      hasAdapter(config, name) ? adapted(normalised, name) : fill(x.graph, [n, count * width], 0),
+  // Of every stream:
+  type Features = readonly GraphTensor[];
+  const sums = (a: Features, b: Features): Features => a.map((features, stream) => add(features, b[stream]!));
+  const norms = (inputs: Features, name: string): Features => inputs.map((x) => rmsNorm(x, of(name), rmsNormEpsilon));
+  const linear = (inputs: Features, name: string): Features => {
+    const outputs = multiplied(inputs, of(name));
+    if (!hasAdapter(config, name)) return outputs;
+    return sums(
+      outputs,
+      inputs.map((input) => adapted(input, name)),
     );
-    projected = add(projected, concatenate(outputs, 1));
-  }
-  const queriesAndKeys = rows(projected, heads + keyValueHeads);
-  const values = rows(linear(normalised, 'self_attn.v_proj'), keyValueHeads);
-  const attended = attend(complexProduct(queriesAndKeys, rotations), values);
-  const middle = add(kept(x), linear(kept(reshape(attended, [n, hiddenSize])), 'self_attn.o_proj'));
-  const again = rmsNorm(middle, of('post_attention_layernorm'), rmsNormEpsilon);
-  return add(middle, linear(swiglu(linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')), 'mlp.down_proj'));
+  };
+  const queriesAndKeys = (inputs: Features): Features => {
+    const outputs = multiplied(inputs, of('self_attn.qk_proj'));
+    const parts = Object.entries({ 'self_attn.q_proj': heads, 'self_attn.k_proj': keyValueHeads });
+    if (!parts.some(([name]) => hasAdapter(config, name))) return outputs;
+    const ofAdapters = (input: GraphTensor): GraphTensor[] =>
+      parts.map(([name, count]) =>
+        hasAdapter(config, name) ? adapted(input, name) : fill(input.graph, [input.shape[0]!, count * width], 0),
+      );
+    return sums(
+      outputs,
+      inputs.map((input) => concatenate(ofAdapters(input), 1)),
+    );
+  };
+
+  const normalised = norms(
+    streams.map(({ x }) => x),
+    'input_layernorm',
+  );
+  const projected = queriesAndKeys(normalised);
+  const values = linear(normalised, 'self_attn.v_proj');
+  const attended = streams.map(({ x, rotations, attend, kept = all }, stream) => {
+    const rotated = complexProduct(rows(projected[stream]!, heads + keyValueHeads), rotations);
+    return kept(reshape(attend(rotated, rows(values[stream]!, keyValueHeads)), [x.shape[0]!, hiddenSize]));
+  });
+  const before = streams.map(({ x, kept = all }) => kept(x));
+  const middle = sums(before, linear(attended, 'self_attn.o_proj'));
+  const again = norms(middle, 'post_attention_layernorm');
+  const [gates, ups] = [linear(again, 'mlp.gate_proj'), linear(again, 'mlp.up_proj')];
+  const activated = gates.map((gate, stream) => swiglu(gate, ups[stream]!));
+  return sums(middle, linear(activated, 'mlp.down_proj'));
+}
+
+function all(features: GraphTensor): GraphTensor {
+  return features;
 }
 
 /**
@@ -152,10 +188,11 @@ export function sharedTransformer(
     const placed = moveRows(queriesAndKeys, queryKeySource, queryKeyTarget);
     return gather(inGrids(placed, moveRows(values, valueSource, valueTarget)), outputSource);
   };
-  const rotations = rotationsAt(graph, config, positions);
+  const rotations = rotationsAt(rotaryInput(graph, config), config, positions);
   let x = gather(weight('model.embed_tokens.weight'), tokens);
   for (let index = 0; index < config.layers; index++) {
-    const compute = (input: GraphTensor): GraphTensor => layer(config, weight, index, input, rotations, attend);
+    const compute = (input: GraphTensor): GraphTensor =>
+      layer(config, weight, index, [{ x: input, rotations, attend }])[0]!;
     x = recompute ? recomputed(x, compute) : compute(x);
   }
   return x;
