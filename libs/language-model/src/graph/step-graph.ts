@@ -278,7 +278,8 @@ function sharedProducts(sharing: number): Multiplied | undefined {
     const sizes = partSizes(weight.shape[0] as number, sharing);
     const rows = split(weight, sizes, 0);
     return chunksOf(features, sharing).flatMap((lanes) => {
-      const parts = split(oneAfterAnother(lanes), sizes, 1).map((part, index) => matMul(part, rows[index]!));
+      const columns = lanes.map((x) => split(x, sizes, 1));
+      const parts = rows.map((part, index) => matMul(oneAfterAnother(columns.map((cut) => cut[index]!)), part));
       return byLane(parts, lanes).map((ofLane) => ofLane.reduce(add));
     });
   };
