@@ -28,9 +28,12 @@ const prefillTokens = 4096;
 /** Positions of the responses' caches to begin with; they double. */
 const firstCapacity = 32;
 
-/** Lanes that share products at most, and responses for each of them up to which they do. */
+/** Lanes that share products at most. */
 const mostSharing = 2;
-const fewResponses = 32;
+/** Responses of a lane up to which they do, and from which on, unless weights are larger by a factor: then from one on. */
+const mostRowsSharing = 32;
+const fewestRowsSharing = 8;
+const largerFactor = 8;
 
 /** A response that is being sampled. */
 interface Row {
@@ -52,10 +55,15 @@ export function createDecoder(state: GraphModelState): Decoder {
   const weightBytes = weights.stacks.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
   const caches: (Caches | undefined)[] = [];
 
-  /** How many lanes share products. Where weights are large, a step of few rows waits for memory: so fewer of them read the weights. */
+  /**
+   * How many lanes share products. A product of few rows mostly waits for its weight, of which each thread then reads a part; but lanes
+   * also wait for each other, which small weights are not worth.
+   */
   function sharingFor(requests: number): number {
-    const few = requests <= fewResponses * state.lanes && weightBytes >= state.largeWeights;
-    return few ? Math.min(mostSharing, state.lanes) : 1;
+    const rows = requests / state.lanes;
+    const fewest = weightBytes >= largerFactor * state.largeWeights ? 0 : fewestRowsSharing;
+    const shares = weightBytes >= state.largeWeights && rows >= fewest && rows <= mostRowsSharing;
+    return shares ? Math.min(mostSharing, state.lanes) : 1;
   }
 
   /** Caches of a lane for some requests. */

@@ -48,7 +48,7 @@ export function createGraphModel(
   {
     passBytes = mostPassBytes,
     lanes = concurrency(),
-    largeWeights = 2 ** 28,
+    largeWeights = 2 ** 25,
   }: { readonly passBytes?: number; readonly lanes?: number; readonly largeWeights?: number } = {},
 ): LanguageModel {
   const weights = createGraphWeights(config, initial);

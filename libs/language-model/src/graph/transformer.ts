@@ -66,7 +66,8 @@ export interface Stream {
 /** How features of streams are multiplied by a linear layer, [input, output], beside its adapter. */
 export type Multiplied = (features: readonly GraphTensor[], weight: GraphTensor) => readonly GraphTensor[];
 
-const eachByItself: Multiplied = (features, weight) => features.map((x) => matMul(x, weight));
+/** The products of each stream by themselves. */
+export const eachByItself: Multiplied = (features, weight) => features.map((x) => matMul(x, weight));
 
 /**
  * One layer of every stream: `x + attention(norm(x))`, then `+ mlp(norm(·))`.
