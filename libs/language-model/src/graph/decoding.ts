@@ -30,8 +30,9 @@ const firstCapacity = 32;
 
 /** Lanes that share products at most. */
 const mostSharing = 2;
-/** Responses of a lane up to which they do, and from which on, unless weights are larger by a factor: then from one on. */
+/** Responses of a lane up to which they do. */
 const mostRowsSharing = 32;
+/** Responses of a lane from which on they do where weights are large; where they are larger by a factor, from one on. */
 const fewestRowsSharing = 8;
 const largerFactor = 8;
 

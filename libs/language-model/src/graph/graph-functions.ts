@@ -1,5 +1,6 @@
 import { compile, Graph, type GraphFunction, type GraphTensor } from '@infalign/tensor-graph';
 import { hasLanguageModelHead, type LanguageModelConfig } from '../definition.js';
+import { byKind } from './by-kind.js';
 import { growFunction, moveFunction, prefillFunction } from './decoding-graph.js';
 import { modelGraph } from './heads.js';
 import { weightInputs, type StackedWeight } from './layout.js';
@@ -36,32 +37,23 @@ export function graphFunctions(config: LanguageModelConfig, stacks: readonly Sta
 
 function createFunctions(config: LanguageModelConfig, stacks: readonly StackedWeight[]): GraphFunctions {
   const made: { -readonly [Name in keyof GraphFunctions]?: GraphFunctions[Name] } = {};
+  const scoring = byKind((whole: boolean) => scoringFunction(config, stacks, whole));
+  const steps = byKind((kind: StepKind) => stepFunction(config, stacks, kind));
   return {
-    scoring: oneForEach((whole) => scoringFunction(config, stacks, whole)),
+    scoring: (whole) => scoring.of(whole),
     get sharedPrefill() {
       return (made.sharedPrefill ??= prefillFunction(config, stacks, 'prompt'));
     },
     get prefill() {
       return (made.prefill ??= prefillFunction(config, stacks, 'response'));
     },
-    step: oneForEach((kind) => stepFunction(config, stacks, kind)),
+    step: (kind) => steps.of(kind),
     get move() {
       return (made.move ??= moveFunction(config));
     },
     get grow() {
       return (made.grow ??= growFunction(config));
     },
-  };
-}
-
-/** Makes one for each kind, when it is first asked for. */
-function oneForEach<Kind, Made>(make: (kind: Kind) => Made): (kind: Kind) => Made {
-  const all = new Map<string, Made>();
-  return (kind) => {
-    const key = JSON.stringify(kind);
-    let made = all.get(key);
-    if (!made) all.set(key, (made = make(kind)));
-    return made;
   };
 }
 

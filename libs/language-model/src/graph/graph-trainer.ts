@@ -13,6 +13,7 @@ import {
 import type { Weights } from '../definition.js';
 import type { AdamSettings, Loss, LossInput, Sequence, Trainer, TrainingOutputs } from '../language-model.js';
 import { batchFeeds, batchSizes } from './batch-feeds.js';
+import { byKind } from './by-kind.js';
 import type { GraphModelState } from './graph-model.js';
 import { readStacks } from './graph-weights.js';
 import { modelGraph } from './heads.js';
@@ -57,14 +58,8 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
 ): { readonly trainer: Trainer<Input, Statistic>; readonly dispose: () => void } {
   const { weights, tables, config } = state;
   const optimiser = createAdam(new Map(weights.trained.map(({ name }) => [name, weights.variables.get(name)!])), adam);
-  const functions = new Map<string, TrainingFunction>();
+  const training = byKind((options: TransformerOptions) => trainingFunction(state, loss, options));
   let clipping: ClippingFunction | undefined;
-  const training = ({ whole, recompute }: TransformerOptions): TrainingFunction => {
-    const key = JSON.stringify([whole, recompute]);
-    let found = functions.get(key);
-    if (!found) functions.set(key, (found = trainingFunction(state, loss, { whole, recompute })));
-    return found;
-  };
   const scalar = (value: number): NativeTensor => NativeTensor.of(Float32Array.of(value), []);
 
   /** Runs passes at the same time. @param fixed inputs that are the same for all */
@@ -76,7 +71,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
     }[],
     fixed: Readonly<Record<string, NativeTensor>>,
   ): Record<string, NativeTensor>[] => {
-    const { fn, used } = training(options);
+    const { fn, used } = training.of(options);
     const layout = { withLast: usesLast(used), whole: options.whole };
     const batches = passes.map(({ sequences }) => sharedBatch(config, sequences, layout));
     const feeds = passes.map(({ inputs }, pass) => {
@@ -97,7 +92,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
   const trainer: Trainer<Input, Statistic> = {
     step(sequences, inputs, { learningRate, maxGradientNorm, temperature }) {
       const whole = betterWhole(sequences);
-      const { used, addsUp, reported, trained } = training({ whole, recompute: false });
+      const { used, addsUp, reported, trained } = training.of({ whole, recompute: false });
       const sizing = {
         whole,
         withLast: usesLast(used),
@@ -188,7 +183,7 @@ export function createGraphTrainer<Input extends string, Statistic extends strin
   return {
     trainer,
     dispose() {
-      for (const { fn } of functions.values()) fn.dispose();
+      for (const { fn } of training.made()) fn.dispose();
       clipping?.dispose();
       optimiser.dispose();
     },

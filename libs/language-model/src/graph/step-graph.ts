@@ -20,6 +20,7 @@ import {
   type NativeTensor,
 } from '@infalign/tensor-graph';
 import { headSize, type LanguageModelConfig } from '../definition.js';
+import { byKind } from './by-kind.js';
 import { cacheNames, nextTokenProjections, rowCache, writePositions } from './decoding-graph.js';
 import { weightInputs, type StackedWeight } from './layout.js';
 import { sharedLogits, sharedProducts } from './shared-products.js';
@@ -59,20 +60,14 @@ export function stepFunction(
   stacks: readonly StackedWeight[],
   kind: StepKind,
 ): GraphFunction<StepOutput> {
-  const byLanes = new Map<number, LanesFunction>();
-  const ofLanes = (lanes: number): LanesFunction => {
-    let found = byLanes.get(lanes);
-    if (!found) byLanes.set(lanes, (found = stepOfLanes(config, stacks, kind, lanes)));
-    return found;
-  };
+  const byLanes = byKind((lanes: number) => stepOfLanes(config, stacks, kind, lanes));
   const runTogether: LanesFunction['runTogether'] = (inputs, wanted) =>
-    ofLanes(inputs.length).runTogether(inputs, wanted);
+    byLanes.of(inputs.length).runTogether(inputs, wanted);
   return {
     run: (inputs, wanted) => runTogether([inputs], wanted)[0]!,
     runTogether,
     dispose() {
-      for (const each of byLanes.values()) each.dispose();
-      byLanes.clear();
+      for (const each of byLanes.made()) each.dispose();
     },
   };
 }
@@ -105,7 +100,7 @@ function stepOfLanes(
     const all: Record<StepOutput, GraphTensor> = { probabilities, ...lanes[lane]!.drawn(probabilities) };
     return outputNames.map((name) => [nameOf(lane)(name), all[name]] as const);
   });
-  return laneByLane(compile(graph, Object.fromEntries(outputs)), [...graph.inputs.keys()], count);
+  return laneByLane(compile(graph, Object.fromEntries(outputs)), [...graph.inputs.keys()]);
 }
 
 /** What in a graph of several lanes is called, of one of them. */
@@ -113,26 +108,25 @@ function nameOf(lane: number): (name: string) => string {
   return (name) => `${name} of lane ${lane}`;
 }
 
-/** A function that is given inputs, and gives outputs, by lane. @param names of the graph's inputs */
-function laneByLane(fn: GraphFunction<string>, names: readonly string[], lanes: number): LanesFunction {
-  const own = Array.from({ length: lanes }, (_, lane) => {
-    const suffix = nameOf(lane)('');
-    const theirs = names.filter((name) => name.endsWith(suffix));
-    return theirs.map((name) => [name.slice(0, -suffix.length), name] as const);
-  });
-  const common = names.filter((name) => !own.flat().some(([, itsName]) => itsName === name));
+/** The lane and the name that `nameOf` was given; what is the same for all lanes is taken from the first. */
+function sourceOf(called: string): { readonly called: string; readonly name: string; readonly lane: number } {
+  const [, name = called, lane = 0] = /^(.*) of lane (\d+)$/.exec(called) ?? [];
+  return { called, name, lane: Number(lane) };
+}
+
+/** A function that is given inputs, and gives outputs, by lane. @param inputNames of the graph */
+function laneByLane(fn: GraphFunction<string>, inputNames: readonly string[]): LanesFunction {
+  const sources = inputNames.map(sourceOf);
   return {
     runTogether<Wanted extends StepOutput>(
       inputs: readonly Readonly<Record<string, Feed>>[],
       wanted = outputNames as readonly Wanted[],
     ) {
       const feeds: Record<string, Feed> = {};
-      const take = (from: Readonly<Record<string, Feed>>, name: string, itsName: string): void => {
-        const feed = from[name];
-        if (feed !== undefined) feeds[itsName] = feed;
-      };
-      for (const name of common) take(inputs[0]!, name, name);
-      inputs.forEach((from, lane) => own[lane]!.forEach(([name, itsName]) => take(from, name, itsName)));
+      for (const { called, name, lane } of sources) {
+        const feed = inputs[lane]![name];
+        if (feed !== undefined) feeds[called] = feed;
+      }
       const places = inputs.map((_, lane) => wanted.map(nameOf(lane)));
       const outputs = fn.run(feeds, places.flat());
       return places.map((names) => {
